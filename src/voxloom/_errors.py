@@ -1,0 +1,95 @@
+"""Every exception the library raises on purpose.
+
+    VoxloomError
+    ├── GeometryError(ValueError)             an affine, spacing or shape cannot be used
+    │   └── SpaceMismatchError(RuntimeError)  images of one subject do not share a space
+    ├── PatchSizeError(ValueError)            not a patch size
+    │   └── PatchTooLargeError(RuntimeError)  the patch does not fit in the volume
+    ├── ProbabilityError(ValueError)          weights or label probabilities cannot be used
+    ├── EmptyProbabilityMapError(RuntimeError) no patch can be drawn from the map
+    ├── UnknownImageError(KeyError)           the subject has no such image
+    ├── FrozenError(TypeError, AttributeError) a frozen value was assigned to
+    ├── UnknownFormatError(ValueError)        no reader claims the file
+    ├── VolumeReadError(OSError)              the file is there but cannot be decoded
+    │   └── VolumeNotFoundError(FileNotFoundError)
+    ├── MissingExtraError(ImportError)        an optional dependency is not installed
+    ├── QueueError(RuntimeError)              the queue cannot go on
+    │   └── PatchError                        one patch cannot be made: names the subject
+    ├── QueueMemoryError(MemoryError)         the queue does not fit in memory
+    └── StateError(ValueError)                a saved state belongs to another queue
+
+Each also derives from the built-in a caller would naturally catch.
+"""
+
+from __future__ import annotations
+
+
+class VoxloomError(Exception):
+    """Base class of all errors raised by voxloom."""
+
+
+class GeometryError(VoxloomError, ValueError):
+    """An affine, spacing or shape cannot be used."""
+
+
+class SpaceMismatchError(GeometryError, RuntimeError):
+    """Images of one subject do not share a space."""
+
+
+class PatchSizeError(VoxloomError, ValueError):
+    """Not a patch size."""
+
+
+class PatchTooLargeError(PatchSizeError, RuntimeError):
+    """The patch does not fit in the volume."""
+
+
+class ProbabilityError(VoxloomError, ValueError):
+    """Weights or label probabilities cannot be used."""
+
+
+class EmptyProbabilityMapError(VoxloomError, RuntimeError):
+    """No patch can be drawn from the map."""
+
+
+class UnknownImageError(VoxloomError, KeyError):
+    """The subject has no such image."""
+
+    def __str__(self) -> str:  # KeyError shows the repr of its argument
+        return str(self.args[0]) if self.args else ""
+
+
+class FrozenError(VoxloomError, TypeError, AttributeError):
+    """A frozen value was assigned to."""
+
+
+class UnknownFormatError(VoxloomError, ValueError):
+    """No reader claims the file."""
+
+
+class VolumeReadError(VoxloomError, OSError):
+    """The file is there but cannot be decoded."""
+
+
+class VolumeNotFoundError(VolumeReadError, FileNotFoundError):
+    """There is no such file."""
+
+
+class MissingExtraError(VoxloomError, ImportError):
+    """An optional dependency is not installed."""
+
+
+class QueueError(VoxloomError, RuntimeError):
+    """The queue cannot go on."""
+
+
+class PatchError(QueueError):
+    """One patch cannot be made; the message names subject, stage, epoch and plan index."""
+
+
+class QueueMemoryError(VoxloomError, MemoryError):
+    """The queue does not fit in memory."""
+
+
+class StateError(VoxloomError, ValueError):
+    """A saved state belongs to another queue."""
