@@ -7,6 +7,8 @@
     │   └── PatchTooLargeError(RuntimeError)  the patch does not fit in the volume
     ├── ProbabilityError(ValueError)          weights or label probabilities cannot be used
     ├── EmptyProbabilityMapError(RuntimeError) no patch can be drawn from the map
+    ├── ImageError(TypeError, ValueError)     an image cannot be made of what was given
+    ├── SubjectError(TypeError, ValueError)   a subject cannot be made of what was given
     ├── UnknownImageError(KeyError)           the subject has no such image
     ├── FrozenError(TypeError, AttributeError) a frozen value was assigned to
     ├── UnknownFormatError(ValueError)        no reader claims the file
@@ -50,6 +52,14 @@ class ProbabilityError(VoxloomError, ValueError):
 
 class EmptyProbabilityMapError(VoxloomError, RuntimeError):
     """No patch can be drawn from the map."""
+
+
+class ImageError(VoxloomError, TypeError, ValueError):
+    """An image cannot be made of what was given."""
+
+
+class SubjectError(VoxloomError, TypeError, ValueError):
+    """A subject cannot be made of what was given."""
 
 
 class UnknownImageError(VoxloomError, KeyError):

@@ -1,1 +1,44 @@
-"""subjects."""
+"""Who is trained on: images, subjects and data sets of them."""
+
+from voxloom.subjects._collate import collate, collate_metadata, teach_default_collate
+from voxloom.subjects._dataset import SubjectsDataset, Transform, load_copy
+from voxloom.subjects._image import Image, LabelMap, ScalarImage
+from voxloom.subjects._keys import (
+    AFFINE,
+    DATA,
+    INDEX_INI,
+    INTENSITY,
+    LABEL,
+    LOCATION,
+    NUM_SAMPLES,
+    PATH,
+    SAMPLING_MAP,
+    STEM,
+    TYPE,
+)
+from voxloom.subjects._subject import Subject, as_subject
+
+__all__ = [
+    "AFFINE",
+    "DATA",
+    "INDEX_INI",
+    "INTENSITY",
+    "LABEL",
+    "LOCATION",
+    "NUM_SAMPLES",
+    "PATH",
+    "SAMPLING_MAP",
+    "STEM",
+    "TYPE",
+    "Image",
+    "LabelMap",
+    "ScalarImage",
+    "Subject",
+    "SubjectsDataset",
+    "Transform",
+    "as_subject",
+    "collate",
+    "collate_metadata",
+    "load_copy",
+    "teach_default_collate",
+]

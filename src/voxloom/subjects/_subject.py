@@ -1,0 +1,298 @@
+"""Subjects: the images of one person, animal or sample, and what is known about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+from voxloom._errors import (
+    FrozenError,
+    SpaceMismatchError,
+    SubjectError,
+    UnknownImageError,
+)
+from voxloom.geometry import Shape3, Space
+from voxloom.io import Shape4
+from voxloom.subjects._image import Image
+from voxloom.subjects._keys import INTENSITY
+
+SPACE_TOLERANCE = 0.05
+
+
+class Subject(Mapping[str, Any]):
+    """A frozen mapping of images and metadata that belong together.
+
+    Parameters
+    ----------
+    items : mapping, optional
+        Images and metadata by name, also for names that are no Python identifiers.
+    space_tolerance : float
+        How far, in voxels, a corner of one image may lie from its twin in another.
+    **more
+        Images and metadata by name.
+
+    Raises
+    ------
+    SubjectError
+        A ValueError and TypeError, if there is no image or a name would hide a method.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from voxloom.subjects import LabelMap, ScalarImage
+    >>> voxels = np.zeros((1, 4, 4, 4), dtype=np.int16)
+    >>> subject = Subject(t1=ScalarImage(tensor=voxels), seg=LabelMap(tensor=voxels), age=42)
+    >>> subject.spatial_shape, subject.age, subject["seg"].type
+    ((4, 4, 4), 42, 'label')
+    >>> subject.replace(age=43).age
+    43
+    """
+
+    __slots__ = ("_items", "_space", "_space_tolerance")
+
+    _items: dict[str, Any]
+    _space: Space | None
+    _space_tolerance: float
+
+    def __init__(
+        self,
+        items: Mapping[str, Any] | None = None,
+        /,
+        *,
+        space_tolerance: float = SPACE_TOLERANCE,
+        **more: Any,
+    ) -> None:
+        if items is not None and not isinstance(items, Mapping):
+            raise SubjectError(f"a subject is made of one mapping, or keywords, got {items!r}")
+        merged = {**(items or {}), **more}
+        for name in merged:
+            _check_name(name)
+        if not any(isinstance(value, Image) for value in merged.values()):
+            raise SubjectError(f"a subject has at least one image, got only {sorted(merged)}")
+        self._set(_items=merged, _space=None, _space_tolerance=float(space_tolerance))
+
+    def replace(self, **items: Any) -> Self:
+        """Return a new subject with these images and metadata changed or added."""
+        changed = self.__class__.__new__(self.__class__)
+        Subject.__init__(
+            changed, self._items, space_tolerance=self._space_tolerance, **items
+        )
+        return changed
+
+    def without(self, *names: str) -> Self:
+        """Return a new subject that lacks these images and metadata."""
+        for name in names:
+            _ = self[name]
+        kept = {name: value for name, value in self._items.items() if name not in names}
+        changed = self.__class__.__new__(self.__class__)
+        Subject.__init__(changed, kept, space_tolerance=self._space_tolerance)
+        return changed
+
+    def get_images_dict(
+        self,
+        intensity_only: bool = True,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+    ) -> dict[str, Image]:
+        """Return the images by name; only those of intensities unless told otherwise."""
+        return {
+            name: value
+            for name, value in self._items.items()
+            if isinstance(value, Image)
+            and (not intensity_only or value.type == INTENSITY)
+            and (include is None or name in include)
+            and (exclude is None or name not in exclude)
+        }
+
+    def get_images(
+        self,
+        intensity_only: bool = True,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+    ) -> list[Image]:
+        """Return the images in order; only those of intensities unless told otherwise."""
+        return list(self.get_images_dict(intensity_only, include, exclude).values())
+
+    def get_images_names(self) -> list[str]:
+        """Return the names of all images."""
+        return list(self.get_images_dict(intensity_only=False))
+
+    def get_first_image(self) -> Image:
+        """Return the first image."""
+        return self.get_images(intensity_only=False)[0]
+
+    def get_image(self, name: str) -> Image:
+        """Return the image called `name`.
+
+        Raises
+        ------
+        UnknownImageError
+            A KeyError that names the images there are.
+        """
+        image = self._items.get(name)
+        if not isinstance(image, Image):
+            raise UnknownImageError(
+                f"{self.describe()} has no image {name!r}; it has {self.get_images_names()}"
+            )
+        return image
+
+    @property
+    def space(self) -> Space:
+        """The space that all images share.
+
+        Raises
+        ------
+        SpaceMismatchError
+            A RuntimeError and ValueError, if they do not.
+        """
+        if self._space is None:
+            self._set(_space=_shared_space(self, self._space_tolerance))
+        assert self._space is not None
+        return self._space
+
+    @property
+    def spatial_shape(self) -> Shape3:
+        """``(W, H, D)`` of all images."""
+        return _shared(self, "spatial_shape")  # type: ignore[return-value]
+
+    @property
+    def shape(self) -> Shape4:
+        """``(C, W, H, D)`` of all images, where they have the same number of channels."""
+        return _shared(self, "shape")  # type: ignore[return-value]
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance in mm between neighbouring voxels along each axis."""
+        return self.space.spacing
+
+    @property
+    def space_tolerance(self) -> float:
+        """How far, in voxels, a corner of one image may lie from its twin in another."""
+        return self._space_tolerance
+
+    def check_consistent_space(self) -> None:
+        """Raise SpaceMismatchError unless all images share a space."""
+        _ = self.space
+
+    def load(self) -> Self:
+        """Decode all images now and keep their voxels; return the subject itself."""
+        for image in self.get_images(intensity_only=False):
+            image.load()
+        return self
+
+    def describe(self) -> str:
+        """Return a short name for messages: the subject's id or name, or its first file."""
+        for key in ("subject_id", "id", "name"):
+            if isinstance(self._items.get(key), str | int):
+                return f"subject {self._items[key]!r}"
+        for image in self.get_images(intensity_only=False):
+            if image.path is not None:
+                return f"the subject of {image['path']!r}"
+        return f"the subject with images {self.get_images_names()}"
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._items[name]
+        except KeyError:
+            raise UnknownImageError(
+                f"{self.describe()} has no {name!r}; it has {list(self._items)}"
+            ) from None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._items:
+            raise AttributeError(f"a subject with {list(self)} has no attribute {name!r}")
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name for name in self._items if name.isidentifier())]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise FrozenError(
+            f"a subject is frozen: {name} cannot be assigned; "
+            f"make a new one with subject.replace({name}=...)"
+        )
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.__setattr__(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        raise FrozenError(f"a subject is frozen; make a new one with subject.without({name!r})")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in Subject.__slots__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._set(**state)
+
+    def __repr__(self) -> str:
+        images = len(self.get_images_names())
+        return f"{type(self).__name__}(keys: {tuple(self)}; images: {images})"
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str):
+        raise SubjectError(f"names in a subject are text, got {name!r}")
+    if name.startswith("_") or hasattr(Subject, name):
+        raise SubjectError(
+            f"a subject cannot hold anything called {name!r}: it would hide the method or "
+            f"attribute of that name; choose another name"
+        )
+
+
+def _shared(subject: Subject, attribute: str) -> Any:
+    images = subject.get_images_dict(intensity_only=False)
+    values = {name: getattr(image, attribute) for name, image in images.items()}
+    if len(set(values.values())) > 1:
+        raise SpaceMismatchError(
+            f"images of {subject.describe()} differ in {attribute}: {values}; "
+            f"resample them to one of them, or crop or pad them to one size"
+        )
+    return next(iter(values.values()))
+
+
+def _shared_space(subject: Subject, tolerance: float) -> Space:
+    _ = subject.spatial_shape
+    images = iter(subject.get_images_dict(intensity_only=False).items())
+    first_name, first = next(images)
+    space = first.space
+    for name, image in images:
+        off = space.distance_voxels(image.space)
+        if off > tolerance:
+            raise SpaceMismatchError(
+                f"image {name!r} of {subject.describe()} does not lie where {first_name!r} does: "
+                f"a corner is {space.distance_mm(image.space):.3g} mm ({off:.3g} voxels) away, "
+                f"more than space_tolerance={tolerance} voxels; resample it to {first_name!r}, "
+                f"or set Subject(..., space_tolerance=...) if the offset does not matter"
+            )
+    return space
+
+
+def as_subject(value: Any, where: str) -> Subject:
+    """Return `value` if it is a subject.
+
+    Raises
+    ------
+    SubjectError
+        If it is something else; `where` says who gave it.
+    """
+    if not isinstance(value, Subject):
+        raise SubjectError(f"{where} should give a voxloom.Subject, got {type(value).__name__}")
+    return value
+
+
