@@ -5,6 +5,7 @@
     │   └── SpaceMismatchError(RuntimeError)  images of one subject do not share a space
     ├── PatchSizeError(ValueError)            not a patch size
     │   └── PatchTooLargeError(RuntimeError)  the patch does not fit in the volume
+    ├── PaddingError(ValueError)              not a padding mode
     ├── ProbabilityError(ValueError)          weights or label probabilities cannot be used
     ├── EmptyProbabilityMapError(RuntimeError) no patch can be drawn from the map
     ├── ImageError(TypeError, ValueError)     an image cannot be made of what was given
@@ -44,6 +45,10 @@ class PatchSizeError(VoxloomError, ValueError):
 
 class PatchTooLargeError(PatchSizeError, RuntimeError):
     """The patch does not fit in the volume."""
+
+
+class PaddingError(VoxloomError, ValueError):
+    """Not a padding mode."""
 
 
 class ProbabilityError(VoxloomError, ValueError):

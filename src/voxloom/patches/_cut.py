@@ -1,0 +1,208 @@
+"""The one place that cuts patches out of volumes.
+
+A NIfTI volume lies with its first axis fastest, a patch for a network with its last. NumPy's
+own copy between the two touches a new cache line for every voxel; here each plane goes
+through a scratch plane that stays in the cache, which is about six times faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxloom._errors import GeometryError
+from voxloom.geometry import Box, Shape3
+from voxloom.io import Array
+from voxloom.patches._padding import (
+    PaddingMode,
+    padded_indices,
+    padding_value,
+    parse_padding_mode,
+    part_inside,
+)
+
+if TYPE_CHECKING:
+    from voxloom.subjects import Image, Subject
+
+_Read = Callable[[Box], Array]
+
+
+def copy_box(array: Array, box: Box, out: Array, padding_mode: PaddingMode | None = None) -> None:
+    """Copy a box of a volume into `out`, converting to its dtype on the way.
+
+    Parameters
+    ----------
+    array : (C, W, H, D) array
+        The volume, in any memory order.
+    box : Box
+        Which voxels; it may overhang the volume if `padding_mode` is given.
+    out : (C, w, h, d) array
+        Where they go, C-contiguous for speed, of any dtype. Values it cannot hold wrap as in
+        `numpy.copyto` with ``casting='unsafe'``.
+    padding_mode : 'constant', 'edge', 'reflect', number, optional
+        What lies outside the volume.
+
+    Raises
+    ------
+    GeometryError
+        If the box overhangs and there is no padding mode, or `out` has another shape.
+
+    Examples
+    --------
+    >>> volume = np.asfortranarray(np.arange(27, dtype=np.int16).reshape(1, 3, 3, 3))
+    >>> out = np.empty((1, 2, 1, 2), dtype=np.float32)
+    >>> copy_box(volume, Box((1, 1, 1), (3, 2, 3)), out)
+    >>> out.ravel().tolist()
+    [13.0, 14.0, 22.0, 23.0]
+    """
+    _, w, h, d = array.shape
+    _fill(lambda part: array[(slice(None), *part.slices)], array.shape[0], (w, h, d), box, out,
+          padding_mode)  # fmt: skip
+
+
+def copy_image_box(
+    image: Image, box: Box, out: Array, padding_mode: PaddingMode | None = None
+) -> None:
+    """Copy a box of an image into `out`; only the box is read where the file allows it.
+
+    Parameters and errors are those of `copy_box`, with an image in place of the array.
+    """
+    read: _Read = image.read
+    if not image.is_loaded and not image.source.reads_regions:
+        read = _decoded(image)
+    _fill(read, image.shape[0], image.spatial_shape, box, out, padding_mode)
+
+
+def cut(subject: Subject, box: Box, padding_mode: PaddingMode | None = None) -> Subject:
+    """Return the patch of a subject that lies in `box`.
+
+    Parameters
+    ----------
+    subject : Subject
+        All its images are cut, and keep their dtype; everything else is carried over.
+    box : Box
+        Which voxels; it may overhang the volume if `padding_mode` is given.
+    padding_mode : 'constant', 'edge', 'reflect', number, optional
+        What lies outside the volume, for label maps too.
+
+    Returns
+    -------
+    Subject
+        Its images own their memory: the patch keeps no volume alive. Their affines say where
+        the patch lies in the world. ``'index_ini'`` is its first voxel, int64 ``(3,)``;
+        ``'location'`` its first voxel and the one after its last, int64 ``(6,)``; both count
+        voxels of the volume and may be negative where the patch overhangs it.
+
+    Raises
+    ------
+    GeometryError
+        If the box overhangs and there is no padding mode.
+
+    Examples
+    --------
+    >>> from voxloom.subjects import ScalarImage, Subject
+    >>> subject = Subject(t1=ScalarImage(tensor=np.zeros((1, 8, 8, 8))), age=42)
+    >>> patch = cut(subject, Box((1, 2, 3), (5, 6, 7)))
+    >>> patch.spatial_shape, patch["location"].tolist(), patch["age"]
+    ((4, 4, 4), [1, 2, 3, 5, 6, 7], 42)
+    """
+    import torch
+
+    mode = parse_padding_mode(padding_mode)
+    images = {
+        name: _cut_image(image, box, mode)
+        for name, image in subject.get_images_dict(intensity_only=False).items()
+    }
+    location = torch.tensor([*box.index_ini, *box.index_fin], dtype=torch.int64)
+    changed: dict[str, Any] = {**images, "index_ini": location[:3].clone(), "location": location}
+    return subject.replace(**changed)
+
+
+def _cut_image(image: Image, box: Box, padding_mode: PaddingMode | None) -> Image:
+    out = np.empty((image.shape[0], *box.size), dtype=image.dtype)
+    copy_image_box(image, box, out, padding_mode)
+    return image.with_data(out, image.space.crop(box).affine)
+
+
+def _decoded(image: Image) -> _Read:
+    # `Image.read` would decode the whole volume again for every box; `Image.array` keeps it.
+    return lambda part: image.array[(slice(None), *part.slices)]
+
+
+def _fill(
+    read: _Read,
+    channels: int,
+    spatial_shape: Shape3,
+    box: Box,
+    out: Array,
+    padding_mode: PaddingMode | None,
+) -> None:
+    if out.shape != (channels, *box.size):
+        raise GeometryError(
+            f"a box of size {box.size} of {channels} channels goes into an array of shape "
+            f"{(channels, *box.size)}, got one of shape {out.shape}"
+        )
+    if box.fits(spatial_shape):
+        _copy(read(box), out)
+    elif padding_mode is None:
+        raise GeometryError(
+            f"the box from {box.index_ini} to {box.index_fin} does not lie inside the volume of "
+            f"spatial shape {spatial_shape}; move it, or give a padding_mode, e.g. 'constant'"
+        )
+    elif padding_mode in ("edge", "reflect"):
+        _copy_continued(read, spatial_shape, box, out, padding_mode)
+    else:
+        _copy_framed(read, spatial_shape, box, out, padding_mode)
+
+
+def _copy_framed(
+    read: _Read, spatial_shape: Shape3, box: Box, out: Array, padding_mode: PaddingMode
+) -> None:
+    out.fill(padding_value(padding_mode, out.dtype))
+    part = part_inside(box, spatial_shape)
+    if part is not None:
+        i, j, k = (a - b for a, b in zip(part.index_ini, box.index_ini, strict=True))
+        _copy(read(part), out[(slice(None), *Box.at((i, j, k), part.size).slices)])
+
+
+def _copy_continued(
+    read: _Read, spatial_shape: Shape3, box: Box, out: Array, padding_mode: PaddingMode
+) -> None:
+    shown = [
+        padded_indices(a, b, n, padding_mode)
+        for a, b, n in zip(box.index_ini, box.index_fin, spatial_shape, strict=True)
+    ]
+    ini = [int(places.min()) for places in shown]
+    fin = [int(places.max()) + 1 for places in shown]
+    needed = read(Box((ini[0], ini[1], ini[2]), (fin[0], fin[1], fin[2])))
+    part = np.empty(needed.shape, dtype=out.dtype)
+    _copy(needed, part)
+    for axis, (places, first) in enumerate(zip(shown, ini, strict=True), start=1):
+        part = part.take(places - first, axis=axis)
+    out[...] = part
+
+
+def _copy(volume: Array, out: Array) -> None:
+    for channel, target in zip(volume, out, strict=True):
+        _copy_channel(channel, target)
+
+
+def _copy_channel(volume: Array, out: Array) -> None:
+    fast = min(range(3), key=lambda axis: (_stride(volume, axis), -axis))
+    if fast == 2:
+        np.copyto(out, volume, casting="unsafe")
+        return
+    middle = 1 - fast
+    scratch = np.empty((volume.shape[2], volume.shape[fast]), dtype=out.dtype)
+    for source, target in zip(
+        volume.swapaxes(0, middle), out.swapaxes(0, middle), strict=True
+    ):  # planes of the fastest axis and the last one
+        np.copyto(scratch, source.T, casting="unsafe")
+        np.copyto(target, scratch.T)
+
+
+def _stride(volume: Array, axis: int) -> float:
+    # The stride of an axis of one voxel says nothing about the order.
+    return abs(volume.strides[axis]) if volume.shape[axis] > 1 else np.inf
