@@ -1,0 +1,1 @@
+"""What the benchmarks share: volumes, loaders, the memory sampler, floors and the table."""

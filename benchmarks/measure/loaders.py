@@ -1,0 +1,165 @@
+"""The loaders that are compared: each builder gives a function that starts one epoch.
+
+Every builder imports its library inside, so that a process pays for one of them only.
+An epoch yields ``(image, labels)``: tensors of (batch, channel, w, h, d).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from measure.workload import LABELS, Workload
+
+Pairs = list[tuple[Path, Path]]
+Batch = tuple[Any, Any]
+Epoch = Callable[[], Iterator[Batch]]
+
+
+def build_torchio(pairs: Pairs, work: Workload) -> Epoch:
+    """TorchIO's queue under a plain DataLoader, as its documentation shows."""
+    import torch
+    import torchio
+    from torch.utils.data import DataLoader
+
+    torch.manual_seed(work.seed)
+    subjects = [
+        torchio.Subject(t1=torchio.ScalarImage(image), seg=torchio.LabelMap(labels))
+        for image, labels in pairs
+    ]
+    queue = torchio.Queue(
+        torchio.SubjectsDataset(subjects),
+        work.max_length,
+        work.samples_per_volume,
+        _sampler_of(torchio, work),
+        num_workers=work.num_workers,
+    )
+    loader = DataLoader(queue, batch_size=work.batch_size)
+    return lambda: _data_of(loader)
+
+
+def build_voxloom(pairs: Pairs, work: Workload) -> Epoch:
+    """voxloom's own way to give out batches."""
+    queue = _voxloom_queue(pairs, work)
+    return lambda: _data_of(queue.batches(work.batch_size))
+
+
+def build_voxloom_dataloader(pairs: Pairs, work: Workload) -> Epoch:
+    """The same queue of voxloom under a plain DataLoader."""
+    from torch.utils.data import DataLoader
+
+    loader = DataLoader(_voxloom_queue(pairs, work), batch_size=work.batch_size)
+    return lambda: _data_of(loader)
+
+
+def build_monai(pairs: Pairs, work: Workload) -> Epoch:
+    """MONAI's Dataset and DataLoader: workers decode a volume and cut all its patches."""
+    from monai.data import DataLoader, Dataset
+    from monai.utils import set_determinism
+
+    set_determinism(seed=work.seed)
+    dataset = Dataset(_monai_files(pairs), _monai_transform(work))
+    return _monai_epochs(DataLoader, dataset, work)
+
+
+def build_monai_persistent(pairs: Pairs, work: Workload) -> Epoch:
+    """MONAI's PersistentDataset: the first epoch writes decoded volumes to a new folder."""
+    import tempfile
+
+    from monai.data import DataLoader, PersistentDataset
+    from monai.utils import set_determinism
+
+    set_determinism(seed=work.seed)
+    cache = tempfile.TemporaryDirectory(prefix="benchmark-cache-")
+    dataset = PersistentDataset(_monai_files(pairs), _monai_transform(work), cache.name)
+    epoch = _monai_epochs(DataLoader, dataset, work)
+
+    def epoch_with_cache() -> Iterator[Batch]:
+        assert cache.name  # The folder lives as long as this function.
+        return epoch()
+
+    return epoch_with_cache
+
+
+def _voxloom_queue(pairs: Pairs, work: Workload) -> Any:
+    import voxloom
+
+    subjects = [
+        voxloom.Subject(t1=voxloom.ScalarImage(image), seg=voxloom.LabelMap(labels))
+        for image, labels in pairs
+    ]
+    return voxloom.Queue(
+        voxloom.SubjectsDataset(subjects),
+        work.max_length,
+        work.samples_per_volume,
+        _sampler_of(voxloom, work),
+        num_workers=work.num_workers,
+        seed=work.seed,
+    )
+
+
+def _sampler_of(library: Any, work: Workload) -> Any:
+    """Build the sampler, whose name and arguments TorchIO and voxloom share."""
+    if work.sampling == "uniform":
+        return library.UniformSampler(work.patch_size)
+    return library.LabelSampler(work.patch_size, "seg", dict.fromkeys(LABELS, 1))
+
+
+def _data_of(batches: Any) -> Iterator[Batch]:
+    for batch in batches:
+        yield batch["t1"]["data"], batch["seg"]["data"]
+
+
+def _monai_files(pairs: Pairs) -> list[dict[str, str]]:
+    return [{"t1": str(image), "seg": str(labels)} for image, labels in pairs]
+
+
+def _monai_transform(work: Workload) -> Any:
+    from monai.transforms import (
+        Compose,
+        EnsureChannelFirstd,
+        LoadImaged,
+        RandCropByLabelClassesd,
+        RandSpatialCropSamplesd,
+    )
+
+    keys = ["t1", "seg"]
+    size = [work.patch_size] * 3
+    crop: Any
+    if work.sampling == "uniform":
+        crop = RandSpatialCropSamplesd(keys, size, work.samples_per_volume, random_size=False)
+    else:
+        crop = RandCropByLabelClassesd(
+            keys,
+            label_key="seg",
+            spatial_size=size,
+            ratios=[0, *(1 for _ in LABELS)],
+            num_classes=1 + len(LABELS),
+            num_samples=work.samples_per_volume,
+        )
+    return Compose([LoadImaged(keys), EnsureChannelFirstd(keys), crop])
+
+
+def _monai_epochs(loader_class: Any, dataset: Any, work: Workload) -> Epoch:
+    """Cut the batches of one volume, which is how MONAI gives them, into the asked size."""
+    loader = loader_class(dataset, batch_size=1, shuffle=True, num_workers=work.num_workers)
+
+    def epoch() -> Iterator[Batch]:
+        for volume in loader:
+            image, labels = volume["t1"].as_tensor(), volume["seg"].as_tensor()
+            for start in range(0, work.samples_per_volume, work.batch_size):
+                part = slice(start, start + work.batch_size)
+                yield image[part], labels[part]
+
+    return epoch
+
+
+BUILDERS: dict[str, Callable[[Pairs, Workload], Epoch]] = {
+    "voxloom": build_voxloom,
+    "voxloom-dataloader": build_voxloom_dataloader,
+    "torchio": build_torchio,
+    "monai": build_monai,
+    "monai-persistent": build_monai_persistent,
+}
+LIBRARIES = {name: name.partition("-")[0] for name in BUILDERS}
