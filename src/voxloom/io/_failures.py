@@ -1,0 +1,63 @@
+"""What went wrong with a file, said in our own errors, always with its name."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from isal import igzip_lib, isal_zlib
+
+from voxloom._errors import VolumeNotFoundError, VolumeReadError, VoxloomError
+
+_DAMAGED: Final[tuple[type[Exception], ...]] = (
+    EOFError,
+    zlib.error,
+    isal_zlib.error,
+    igzip_lib.error,
+)
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system and the decoder raise into errors that name `path`.
+
+    Raises
+    ------
+    VolumeNotFoundError
+        If there is no such file.
+    VolumeReadError
+        If it cannot be read, or its compressed stream is damaged.
+
+    Examples
+    --------
+    >>> with reading("brain.nii"):
+    ...     raise EOFError("the stream ends early")
+    Traceback (most recent call last):
+    voxloom._errors.VolumeReadError: brain.nii: cannot be decoded, the stream ends early; ...
+    """
+    try:
+        yield
+    except VoxloomError:
+        raise
+    except FileNotFoundError as error:
+        raise VolumeNotFoundError(
+            f"{error.filename or path}: there is no such file; check the path, "
+            "and that the disk it lies on is mounted"
+        ) from error
+    except _DAMAGED as error:
+        raise damaged(path, f"cannot be decoded, {_sentence(error)}") from error
+    except OSError as error:
+        raise VolumeReadError(f"{path}: cannot be read, {_sentence(error)}") from error
+
+
+def damaged(path: str | os.PathLike[str], what: str) -> VolumeReadError:
+    """Return the error for a file that is there but is not what it says it is."""
+    return VolumeReadError(f"{path}: {what}; the file is damaged or incomplete, copy it again")
+
+
+def _sentence(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text[:1].lower() + text[1:].rstrip(".")

@@ -1,0 +1,103 @@
+"""Formats that nibabel reads and we do not: MGH, MINC, Analyze, and whatever it learns."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from voxloom._errors import GeometryError, VolumeReadError, VoxloomError
+from voxloom.geometry import Box, Space, as_affine
+from voxloom.io._failures import damaged, reading
+from voxloom.io._shapes import check_numbers
+from voxloom.io._source import Array, Shape4, VolumeSource
+
+
+@final
+class NibabelSource(VolumeSource):
+    """A volume that nibabel reads. Axes after the third are channels.
+
+    Importing nibabel costs about 150 ms, once in each process that opens such a file. The
+    voxels keep their type where the file does not scale them, and are float32 or float64
+    where it does.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Raises
+    ------
+    VolumeNotFoundError
+        If there is no such file.
+    VolumeReadError
+        If nibabel cannot read it.
+    UnknownFormatError
+        If the voxels are not plain numbers.
+    """
+
+    reads_regions = False
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path: str = os.fspath(path)
+        image = self._load()
+        check_numbers(self.path, np.dtype(image.get_data_dtype()))
+        self.shape = _four_axes(self.path, tuple(int(n) for n in image.shape))
+        self.dtype = _read_dtype(image)
+        try:
+            self.space = Space(self.shape[1:], as_affine(image.affine))
+        except GeometryError as error:
+            raise damaged(self.path, f"the header gives no usable affine, {error}") from error
+
+    def read(self, box: Box | None = None) -> Array:
+        """Decode the file and return the voxels in `box`, or all."""
+        if box is not None:
+            self.check_box(box)
+        try:
+            stored = np.asanyarray(self._load().dataobj)
+        except VoxloomError:
+            raise
+        except Exception as error:
+            raise _unreadable(self.path, error) from error
+        channels, w, h, d = self.shape
+        voxels = np.moveaxis(stored.reshape((w, h, d, channels), order="F"), -1, 0)
+        if box is not None:
+            voxels = voxels[(slice(None), *box.slices)]
+        given: Array = voxels.astype(self.dtype, copy=False)
+        return given
+
+    def _load(self) -> Any:
+        import nibabel
+
+        with reading(self.path):
+            Path(self.path).stat()
+            try:
+                return nibabel.load(self.path)
+            except OSError:
+                raise
+            except Exception as error:
+                raise _unreadable(self.path, error) from error
+
+
+def _unreadable(path: str, error: Exception) -> VolumeReadError:
+    return VolumeReadError(
+        f"{path}: nibabel cannot read it, {type(error).__name__}: {error}; "
+        "copy the file again, convert it, or pass reader="
+    )
+
+
+def _four_axes(path: str, shape: tuple[int, ...]) -> Shape4:
+    if not shape or min(shape) < 1 or len(shape) > 5:
+        raise damaged(path, f"expected 1 to 5 axes without empty ones, got shape {shape}")
+    w, h, d, *channels = (*shape, 1, 1)[: max(3, len(shape))]
+    return int(np.prod(channels, dtype=np.int64)), w, h, d
+
+
+def _read_dtype(image: Any) -> np.dtype[Any]:
+    disk: np.dtype[Any] = np.dtype(image.get_data_dtype()).newbyteorder("=")
+    proxy = image.dataobj
+    if getattr(proxy, "slope", None) == 1 and getattr(proxy, "inter", None) == 0:
+        return disk
+    return np.result_type(disk, np.float32)

@@ -1,0 +1,106 @@
+"""NIfTI volumes: mapped where they are plain, decoded once where they are compressed."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import final
+
+import numpy as np
+
+from voxloom.geometry import Box, Space
+from voxloom.io._gzip import decode_into
+from voxloom.io._mapping import map_voxels
+from voxloom.io._nifti_header import read_nifti_header
+from voxloom.io._source import Array, VolumeSource
+
+
+@final
+class NiftiSource(VolumeSource):
+    """A NIfTI-1 or NIfTI-2 file, ``.nii``, ``.nii.gz``, or a pair ``.hdr`` and ``.img``.
+
+    The voxels come in the order of the file, first axis fastest. A plain file is memory
+    mapped, and a box costs what it holds. A gzip file can only be decoded from its
+    beginning: reading a box stops after its last slice, and only reading up to the last
+    slice reaches the checksum. The header's slope and intercept are applied to what is
+    read; the voxels are then float32, or float64 for integers of 32 bits or more.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; either one of a pair.
+
+    Raises
+    ------
+    VolumeNotFoundError
+        If there is no such file.
+    VolumeReadError
+        If the header contradicts itself or the size of the file.
+    UnknownFormatError
+        If the voxels are not plain numbers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from voxloom.io import write_nifti
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_nifti(f"{folder}/t1.nii.gz", np.ones((4, 5, 6), dtype=np.int16))
+    ...     source = NiftiSource(path)
+    ...     patch = source.read(Box((0, 0, 0), (2, 2, 2)))
+    >>> source.shape, source.dtype.name, source.reads_regions
+    ((1, 4, 5, 6), 'int16', False)
+    >>> patch.shape
+    (1, 2, 2, 2)
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.header = header = read_nifti_header(self.path)
+        self.shape = header.shape
+        self.space = Space(header.shape[1:], header.affine)
+        self.reads_regions = not header.compressed
+        native = header.disk_dtype.newbyteorder("=")
+        self.dtype = np.result_type(native, np.float32) if header.scaling else native
+
+    def read(self, box: Box | None = None) -> Array:
+        """Return the voxels in `box`, or all, as ``(C, w, h, d)``, first axis fastest."""
+        if box is not None:
+            self.check_box(box)
+        stored = self._decode(box) if self.header.compressed else self._map()
+        voxels = np.moveaxis(stored, -1, 0)
+        if box is not None:
+            voxels = voxels[(slice(None), *box.slices)]
+        return self._scale(voxels)
+
+    def _map(self) -> Array:
+        header = self.header
+        return map_voxels(
+            header.voxel_path,
+            shape=(*header.shape[1:], header.shape[0]),
+            dtype=header.disk_dtype,
+            offset=header.offset,
+            file_bytes=header.file_bytes,
+        )
+
+    def _decode(self, box: Box | None) -> Array:
+        header = self.header
+        channels, w, h, d = header.shape
+        slices = channels * d if box is None else (channels - 1) * d + box.index_fin[2]
+        # The system gives memory on first touch: what lies behind the box is never paid for.
+        stored = np.empty(math.prod(header.shape), header.disk_dtype)
+        buffer = stored.view(np.uint8).data[: slices * w * h * stored.itemsize]
+        whole = slices == channels * d
+        decode_into(header.voxel_path, header.offset, buffer, to_the_end=whole)
+        return stored.reshape((w, h, d, channels), order="F")
+
+    def _scale(self, voxels: Array) -> Array:
+        if self.header.scaling is None:
+            if voxels.dtype.isnative and voxels.flags.aligned:
+                return voxels
+            return voxels.astype(self.dtype)
+        slope, inter = self.header.scaling
+        scaled = voxels.astype(self.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled *= slope
+            scaled += inter
+        return scaled
