@@ -6,6 +6,8 @@
     ├── PatchSizeError(ValueError)            not a patch size
     │   └── PatchTooLargeError(RuntimeError)  the patch does not fit in the volume
     ├── PaddingError(ValueError)              not a padding mode
+    ├── GridError(ValueError)                 a grid of patches was asked for what it cannot give
+    ├── AggregatorError(ValueError, RuntimeError) patches cannot be joined to a volume
     ├── ProbabilityError(ValueError)          weights or label probabilities cannot be used
     ├── EmptyProbabilityMapError(RuntimeError) no patch can be drawn from the map
     ├── ImageError(TypeError, ValueError)     an image cannot be made of what was given
@@ -15,6 +17,7 @@
     ├── UnknownFormatError(ValueError)        no reader claims the file
     ├── VolumeReadError(OSError)              the file is there but cannot be decoded
     │   └── VolumeNotFoundError(FileNotFoundError)
+    ├── DownloadError(OSError)                a data set cannot be fetched, or came broken
     ├── MissingExtraError(ImportError)        an optional dependency is not installed
     ├── QueueError(RuntimeError)              the queue cannot go on
     │   └── PatchError                        one patch cannot be made: names the subject
@@ -49,6 +52,14 @@ class PatchTooLargeError(PatchSizeError, RuntimeError):
 
 class PaddingError(VoxloomError, ValueError):
     """Not a padding mode."""
+
+
+class GridError(VoxloomError, ValueError):
+    """A grid of patches was asked for what it cannot give."""
+
+
+class AggregatorError(VoxloomError, ValueError, RuntimeError):
+    """Patches cannot be joined to a volume."""
 
 
 class ProbabilityError(VoxloomError, ValueError):
@@ -88,6 +99,10 @@ class VolumeReadError(VoxloomError, OSError):
 
 class VolumeNotFoundError(VolumeReadError, FileNotFoundError):
     """There is no such file."""
+
+
+class DownloadError(VoxloomError, OSError):
+    """A data set cannot be fetched, or what came is broken."""
 
 
 class MissingExtraError(VoxloomError, ImportError):

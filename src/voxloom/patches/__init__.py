@@ -1,14 +1,21 @@
 """Where to cut patches, and the one place that cuts them."""
 
+from voxloom.patches._aggregator import GridAggregator
 from voxloom.patches._cut import copy_box, copy_image_box, cut
+from voxloom.patches._grid import Grid, grid_locations
+from voxloom.patches._grid_sampler import GridSampler
 from voxloom.patches._padding import PaddingMode, parse_padding_mode
 from voxloom.patches._size import parse_patch_size
 
 __all__ = [
+    "Grid",
+    "GridAggregator",
+    "GridSampler",
     "PaddingMode",
     "copy_box",
     "copy_image_box",
     "cut",
+    "grid_locations",
     "parse_padding_mode",
     "parse_patch_size",
 ]
