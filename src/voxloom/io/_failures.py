@@ -6,18 +6,15 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, cast
 
-from isal import igzip_lib, isal_zlib
+from isal import igzip_lib
 
 from voxloom._errors import VolumeNotFoundError, VolumeReadError, VoxloomError
 
-_DAMAGED: Final[tuple[type[Exception], ...]] = (
-    EOFError,
-    zlib.error,
-    isal_zlib.error,
-    igzip_lib.error,
-)
+# isal's own annotations take its error for an instance.
+_ISAL_ERROR = cast(type[Exception], igzip_lib.error)
+_DAMAGED: Final = (EOFError, zlib.error, _ISAL_ERROR)
 
 
 @contextmanager

@@ -147,7 +147,10 @@ def _replace(name: str, header: bytes, voxels: Array, *, compressed: bool) -> No
     target = Path(name)
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.unfinished")
     stored = np.moveaxis(voxels, 0, -1).reshape(-1, order="F").view(np.uint8).data
-    pieces = [header, *(stored[i : i + _CHUNK_BYTES] for i in range(0, len(stored), _CHUNK_BYTES))]
+    pieces = [
+        memoryview(header),
+        *(stored[i : i + _CHUNK_BYTES] for i in range(0, len(stored), _CHUNK_BYTES)),
+    ]
     try:
         with unfinished.open("xb") as file:
             packer = isal_zlib.compressobj(level=2, wbits=_GZIP) if compressed else None
