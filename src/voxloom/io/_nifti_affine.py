@@ -61,13 +61,14 @@ def _rotation(vector: Matrix) -> Matrix:
         raise GeometryError(f"its quaternion {vector.tolist()} is not one of a rotation")
     w = np.sqrt(rest)
     scale = 2 / (w * w + x * x + y * y + z * z)
-    return np.eye(3) + scale * np.array(
+    part: Matrix = np.array(
         [
             [-(y * y + z * z), x * y - w * z, x * z + w * y],
             [x * y + w * z, -(x * x + z * z), y * z - w * x],
             [x * z - w * y, y * z + w * x, -(x * x + y * y)],
         ]
     )
+    return np.asarray(np.eye(3) + scale * part)
 
 
 def _from_spacing(fields: Fields) -> Matrix:

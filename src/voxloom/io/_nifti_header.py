@@ -185,7 +185,8 @@ def _scaling(path: str, fields: Fields) -> tuple[float, float] | None:
 
 def _affine(path: str, fields: Fields) -> Affine:
     try:
-        return as_affine(best_affine(fields))
+        with np.errstate(all="ignore"):  # a header of noise is an error, not a warning
+            return as_affine(best_affine(fields))
     except GeometryError as error:
         raise damaged(path, f"the header gives no usable affine, {error}") from error
 
