@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,14 +13,12 @@ from typing import Any
 
 from measure.floors import describe_floors, measure_floors
 from measure.loaders import BUILDERS
-from measure.process_tree import TreeWatcher
+from measure.process import run_watched
 from measure.table import format_table, median_of
 from measure.volumes import describe_volumes, make_volumes, save_manifest
 from measure.workload import Workload
 
-HERE = Path(__file__).resolve().parent
 DEFAULT_DATA = Path(tempfile.gettempdir()) / "voxloom-benchmark-volumes"
-RUN_LIMIT_S = 900
 
 
 def main() -> None:
@@ -71,25 +68,7 @@ def measure_all(
 
 def measure_one(name: str, manifest: Path, work: Workload) -> dict[str, Any]:
     """Run one loader in a fresh process, and watch its tree from here."""
-    command = [sys.executable, "-W", "ignore", "-m", "measure.one_run"]
-    with (
-        tempfile.TemporaryFile("w+") as output,
-        subprocess.Popen(
-            [*command, name, str(manifest), work.to_json()],
-            stdout=output,
-            env=os.environ | {"PYTHONPATH": str(HERE)},
-        ) as process,
-    ):
-        with TreeWatcher(process.pid) as watcher:
-            try:
-                code = process.wait(RUN_LIMIT_S)
-            except BaseException:
-                process.kill()
-                raise
-        if code:
-            raise subprocess.CalledProcessError(code, process.args)
-        output.seek(0)
-        facts: dict[str, Any] = json.loads(output.read().splitlines()[-1])
+    facts, watcher = run_watched("measure.one_run", name, str(manifest), work.to_json())
     facts["peak_mib"] = watcher.peak_bytes() / 2**20
     facts["cpu_s"] = watcher.cpu_between(facts["measured_from"], facts["measured_to"])
     facts["processes"] = max(sample.processes for sample in watcher.samples)

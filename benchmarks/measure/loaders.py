@@ -1,7 +1,8 @@
 """The loaders that are compared: each builder gives a function that starts one epoch.
 
 Every builder imports its library inside, so that a process pays for one of them only.
-An epoch yields ``(image, labels)``: tensors of (batch, channel, w, h, d).
+An epoch yields ``(image, labels, subjects)``: two tensors of (batch, channel, w, h, d), and
+the number of the subject that each patch of the batch comes from.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from measure.workload import LABELS, Workload
 
 Pairs = list[tuple[Path, Path]]
-Batch = tuple[Any, Any]
+Batch = tuple[Any, Any, list[int]]
 Epoch = Callable[[], Iterator[Batch]]
 
 
@@ -25,8 +26,8 @@ def build_torchio(pairs: Pairs, work: Workload) -> Epoch:
 
     torch.manual_seed(work.seed)
     subjects = [
-        torchio.Subject(t1=torchio.ScalarImage(image), seg=torchio.LabelMap(labels))
-        for image, labels in pairs
+        torchio.Subject(t1=torchio.ScalarImage(image), seg=torchio.LabelMap(labels), number=number)
+        for number, (image, labels) in enumerate(pairs)
     ]
     queue = torchio.Queue(
         torchio.SubjectsDataset(subjects),
@@ -86,8 +87,8 @@ def _voxloom_queue(pairs: Pairs, work: Workload) -> Any:
     import voxloom
 
     subjects = [
-        voxloom.Subject(t1=voxloom.ScalarImage(image), seg=voxloom.LabelMap(labels))
-        for image, labels in pairs
+        voxloom.Subject(t1=voxloom.ScalarImage(image), seg=voxloom.LabelMap(labels), number=number)
+        for number, (image, labels) in enumerate(pairs)
     ]
     return voxloom.Queue(
         voxloom.SubjectsDataset(subjects),
@@ -108,11 +109,14 @@ def _sampler_of(library: Any, work: Workload) -> Any:
 
 def _data_of(batches: Any) -> Iterator[Batch]:
     for batch in batches:
-        yield batch["t1"]["data"], batch["seg"]["data"]
+        yield batch["t1"]["data"], batch["seg"]["data"], list(map(int, batch["number"]))
 
 
-def _monai_files(pairs: Pairs) -> list[dict[str, str]]:
-    return [{"t1": str(image), "seg": str(labels)} for image, labels in pairs]
+def _monai_files(pairs: Pairs) -> list[dict[str, str | int]]:
+    return [
+        {"t1": str(image), "seg": str(labels), "number": number}
+        for number, (image, labels) in enumerate(pairs)
+    ]
 
 
 def _monai_transform(work: Workload) -> Any:
@@ -150,7 +154,7 @@ def _monai_epochs(loader_class: Any, dataset: Any, work: Workload) -> Epoch:
             image, labels = volume["t1"].as_tensor(), volume["seg"].as_tensor()
             for start in range(0, work.samples_per_volume, work.batch_size):
                 part = slice(start, start + work.batch_size)
-                yield image[part], labels[part]
+                yield image[part], labels[part], list(map(int, volume["number"][part]))
 
     return epoch
 

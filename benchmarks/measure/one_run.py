@@ -11,18 +11,16 @@ import json
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from measure.loaders import BUILDERS, LIBRARIES, Batch, Epoch
+from measure.volumes import load_manifest
 from measure.workload import Workload
 
 
 def main(loader: str, manifest: str, workload: str) -> None:
     work = Workload.from_json(workload)
-    pairs = [
-        (Path(image), Path(labels)) for image, labels in json.loads(Path(manifest).read_text())
-    ]
+    pairs = load_manifest(manifest)
     began = time.monotonic()
     importlib.import_module("torch.utils.data")
     importlib.import_module(LIBRARIES[loader])
@@ -42,7 +40,7 @@ def main(loader: str, manifest: str, workload: str) -> None:
 def run_epochs(epoch: Epoch, work: Workload) -> dict[str, Any]:
     """Take every batch as fast as it comes, and note when each came and what was in it."""
     centres: Counter[int] = Counter()
-    rates, waits, formats = [], [], set()
+    rates, waits, mixed, formats = [], [], [], set()
     first_batch_s = None
     for _ in range(work.epochs):
         patches = 0
@@ -54,6 +52,7 @@ def run_epochs(epoch: Epoch, work: Workload) -> dict[str, Any]:
             patches += len(batch[0])
             formats.add(_format_of(batch, work))
             centres.update(_look_at(batch))
+            mixed.append(len(set(batch[2])))
             previous = time.monotonic()
         rates.append(patches / (time.monotonic() - epoch_began))
         if patches != work.patches:
@@ -63,6 +62,7 @@ def run_epochs(epoch: Epoch, work: Workload) -> dict[str, Any]:
         "patches_per_s": rates,
         "longest_wait_s": max(waits[1:]),
         "mean_wait_s": sum(waits[1:]) / len(waits[1:]),
+        "subjects_per_batch": sum(mixed) / len(mixed),
         "centre_labels": {str(label): count for label, count in sorted(centres.items())},
         "formats": sorted(formats),
     }
@@ -70,16 +70,16 @@ def run_epochs(epoch: Epoch, work: Workload) -> dict[str, Any]:
 
 def _look_at(batch: Batch) -> list[int]:
     """Touch every page, so that a loader that maps lazily pays; return the centres' labels."""
-    image, labels = batch
+    image, labels, _ = batch
     image.flatten()[:: 4096 // image.element_size()].sum()
     middle = labels.shape[-1] // 2
     return [int(value) for value in labels[:, 0, middle, middle, middle]]
 
 
 def _format_of(batch: Batch, work: Workload) -> str:
-    image, labels = batch
+    image, labels, _ = batch
     expected = (1, *[work.patch_size] * 3)
-    for tensor in batch:
+    for tensor in (image, labels):
         if tuple(tensor.shape[1:]) != expected:
             raise RuntimeError(f"expected patches of {expected}, got {tuple(tensor.shape[1:])}")
     return f"{str(image.dtype).removeprefix('torch.')}/{str(labels.dtype).removeprefix('torch.')}"

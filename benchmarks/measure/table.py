@@ -12,6 +12,7 @@ COLUMNS = (
     "first batch s",
     "patches/s by epoch",
     "longest wait s",
+    "subjects in a batch",
     "peak MiB",
     "CPU s",
     "import + build s",
@@ -34,7 +35,7 @@ def median_of(runs: list[Run]) -> Run:
 
 
 def format_table(medians: dict[str, Run]) -> str:
-    """Return the table in Markdown; in brackets, how much worse than voxloom where it ran.
+    """Return the table in Markdown; in brackets, how much worse than voxloom, where voxloom ran.
 
     A bracket above 1 means slower, longer or larger than voxloom, in every column.
     """
@@ -60,6 +61,7 @@ def _row(name: str, run: Run, reference: Run | None) -> tuple[str, ...]:
         cost("first_batch_s", 2),
         ", ".join(rates),
         cost("longest_wait_s", 2),
+        f"{run['subjects_per_batch']:.1f}",
         cost("peak_mib", 0),
         cost("cpu_s", 1),
         f"{run['import_s']:.1f} + {run['construct_s']:.2f}",

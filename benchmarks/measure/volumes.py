@@ -47,8 +47,8 @@ def describe_volumes(pairs: list[tuple[Path, Path]], workload: Workload) -> str:
     voxels = int(np.prod(workload.spatial_shape))
     return (
         f"{len(pairs)} subjects {'x'.join(map(str, workload.spatial_shape))}: int16 image "
-        f"{image:.1f} MB of {2 * voxels / 1e6:.1f}, uint8 label map {labels:.2f} of "
-        f"{voxels / 1e6:.1f}"
+        f"{image:.3g} MB of {2 * voxels / 1e6:.3g}, uint8 label map {labels:.2g} of "
+        f"{voxels / 1e6:.3g}"
     )
 
 
@@ -91,17 +91,12 @@ def _write_whole(path: Path, voxels: NDArray[np.int16] | NDArray[np.uint8]) -> N
     partial.replace(path)
 
 
-def label_shares(pairs: list[tuple[Path, Path]]) -> dict[int, float]:
-    """Share of the voxels of the first label map that carry each label."""
-    import nibabel
-
-    voxels = np.asarray(nibabel.load(pairs[0][1]).dataobj)
-    counts = np.bincount(voxels.ravel(), minlength=5)
-    return {label: float(count / voxels.size) for label, count in enumerate(counts)}
-
-
 def save_manifest(folder: Path, pairs: list[tuple[Path, Path]]) -> Path:
     """Write the paths as JSON, for the processes that measure."""
     manifest = folder / f"pairs-{len(pairs)}-{os.getpid()}.json"
     manifest.write_text(json.dumps([[str(image), str(labels)] for image, labels in pairs]))
     return manifest
+
+
+def load_manifest(manifest: str) -> list[tuple[Path, Path]]:
+    return [(Path(image), Path(labels)) for image, labels in json.loads(Path(manifest).read_text())]

@@ -1,0 +1,44 @@
+"""Run one measurement in a fresh process, watched from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from measure.process_tree import TreeWatcher
+
+BENCHMARKS = Path(__file__).resolve().parents[1]
+RUN_LIMIT_S = 900
+
+
+def run_watched(module: str, *arguments: str) -> tuple[dict[str, Any], TreeWatcher]:
+    """Return the JSON object in the last line a module printed, and what its tree used.
+
+    Raises
+    ------
+    subprocess.SubprocessError
+        If the process fails, or runs longer than ``RUN_LIMIT_S`` seconds.
+    """
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", module, *arguments],
+            stdout=output,
+            env=os.environ | {"PYTHONPATH": str(BENCHMARKS)},
+        ) as process,
+    ):
+        with TreeWatcher(process.pid) as watcher:
+            try:
+                code = process.wait(RUN_LIMIT_S)
+            except BaseException:
+                process.kill()
+                raise
+        if code:
+            raise subprocess.CalledProcessError(code, f"{module} {arguments[0]}")
+        output.seek(0)
+        return json.loads(output.read().splitlines()[-1]), watcher
