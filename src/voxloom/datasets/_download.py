@@ -52,9 +52,8 @@ class Downloader:
         DownloadError
             If it cannot be fetched whole.
         """
-        failures = 0
+        failures, most = 0, self._size()
         while failures < self.attempts:
-            before = self._size()
             try:
                 if self._fetch_rest(url):
                     self._stamp.unlink(missing_ok=True)
@@ -65,7 +64,8 @@ class Downloader:
                 reason = error
                 if isinstance(error, HTTPError) and error.code < 500:
                     break  # asking again will not help
-            failures = 0 if self._size() > before else failures + 1
+            failures = 0 if self._size() > most else failures + 1
+            most = max(most, self._size())
         raise DownloadError(f"cannot fetch {url}: {reason}")
 
     @property
@@ -82,8 +82,9 @@ class Downloader:
         request = Request(url, headers=self._headers(begin))
         try:
             response: HTTPResponse = urlopen(request, timeout=self.timeout_s)
-        except OSError as error:
-            if not isinstance(error, HTTPError) or error.code != _RANGE_NOT_SATISFIABLE:
+        except HTTPError as error:
+            error.close()
+            if error.code != _RANGE_NOT_SATISFIABLE:
                 raise
             if error.headers.get("Content-Range") == f"bytes */{begin}":
                 return True  # all of it came last time

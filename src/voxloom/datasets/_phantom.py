@@ -80,10 +80,10 @@ class Anatomy:
         unit = (Stream(seed, "phantom", "anatomy").words(21) >> np.uint64(40)).astype(float) / 2**24
         return cls(
             labels,
-            tuple(0.78 + 0.12 * unit[0:3]),
-            tuple(0.08 * (unit[3:6] - 0.5)),
-            tuple(unit[6:18]),
-            tuple(0.3 * (unit[18:21] - 0.5)),
+            tuple((0.78 + 0.12 * unit[0:3]).tolist()),
+            tuple((0.08 * (unit[3:6] - 0.5)).tolist()),
+            tuple(unit[6:18].tolist()),
+            tuple((0.3 * (unit[18:21] - 0.5)).tolist()),
         )
 
     def depths(self, x: Field, y: Field, z: Field) -> Iterator[Field]:
@@ -92,7 +92,10 @@ class Anatomy:
         The unit is the squared radius of the head. A tissue lies within the one before it, so a
         point has label n if it is inside the first n.
         """
-        scaled = [(t - c) / a for t, c, a in zip((x, y, z), self.centre, self.axes, strict=True)]
+        scaled = [
+            (t - np.float32(c)) / np.float32(a)
+            for t, c, a in zip((x, y, z), self.centre, self.axes, strict=True)
+        ]
         radius = scaled[0] * scaled[0] + scaled[1] * scaled[1] + scaled[2] * scaled[2]
         coarse = self._waves(scaled, 1.3, self.phases[:6])
         fine = self._waves(scaled, 4.1, self.phases[6:])
