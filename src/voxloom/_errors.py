@@ -6,6 +6,7 @@
     ├── PatchSizeError(ValueError)            not a patch size
     │   └── PatchTooLargeError(RuntimeError)  the patch does not fit in the volume
     ├── PaddingError(ValueError)              not a padding mode
+    ├── SamplerError(TypeError, ValueError)   a sampler was given, or gave, what it cannot use
     ├── GridError(ValueError)                 a grid of patches was asked for what it cannot give
     ├── AggregatorError(ValueError, RuntimeError) patches cannot be joined to a volume
     ├── ProbabilityError(ValueError)          weights or label probabilities cannot be used
@@ -13,6 +14,7 @@
     ├── ImageError(TypeError, ValueError)     an image cannot be made of what was given
     ├── SubjectError(TypeError, ValueError)   a subject cannot be made of what was given
     ├── UnknownImageError(KeyError)           the subject has no such image
+    │   └── NoLabelMapError(RuntimeError)     the subject has no label map
     ├── FrozenError(TypeError, AttributeError) a frozen value was assigned to
     ├── UnknownFormatError(ValueError)        no reader claims the file
     ├── VolumeReadError(OSError)              the file is there but cannot be decoded
@@ -54,6 +56,10 @@ class PaddingError(VoxloomError, ValueError):
     """Not a padding mode."""
 
 
+class SamplerError(VoxloomError, TypeError, ValueError):
+    """A sampler was given, or gave, what it cannot use."""
+
+
 class GridError(VoxloomError, ValueError):
     """A grid of patches was asked for what it cannot give."""
 
@@ -83,6 +89,10 @@ class UnknownImageError(VoxloomError, KeyError):
 
     def __str__(self) -> str:  # KeyError shows the repr of its argument
         return str(self.args[0]) if self.args else ""
+
+
+class NoLabelMapError(UnknownImageError, RuntimeError):
+    """The subject has no label map."""
 
 
 class FrozenError(VoxloomError, TypeError, AttributeError):

@@ -4,14 +4,23 @@ from voxloom.patches._aggregator import GridAggregator
 from voxloom.patches._cut import copy_box, copy_image_box, cut
 from voxloom.patches._grid import Grid, grid_locations
 from voxloom.patches._grid_sampler import GridSampler
+from voxloom.patches._label import LabelSampler
 from voxloom.patches._padding import PaddingMode, parse_padding_mode
+from voxloom.patches._sampler import Draw, PatchSampler
 from voxloom.patches._size import parse_patch_size
+from voxloom.patches._uniform import UniformSampler
+from voxloom.patches._weighted import WeightedSampler
 
 __all__ = [
+    "Draw",
     "Grid",
     "GridAggregator",
     "GridSampler",
+    "LabelSampler",
     "PaddingMode",
+    "PatchSampler",
+    "UniformSampler",
+    "WeightedSampler",
     "copy_box",
     "copy_image_box",
     "cut",

@@ -1,0 +1,239 @@
+"""Centres by label: so often on each, and uniformly over its voxels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from voxloom._errors import EmptyProbabilityMapError, NoLabelMapError, ProbabilityError
+from voxloom._random import draw_word
+from voxloom.geometry import Index3, Shape3
+from voxloom.io import Array
+from voxloom.patches._block_index import BlockIndex, index_masses, pick
+from voxloom.patches._centres import CentreTable, centre_table
+from voxloom.patches._mass import ChannelVoxels, Foreground, LabelVoxels, Mass
+from voxloom.patches._padding import PaddingMode
+from voxloom.patches._sampler import Draw, PatchSampler
+from voxloom.patches._size import is_whole
+from voxloom.patches._valid import index_ini_of
+from voxloom.subjects import LABEL, Image, Subject
+
+if TYPE_CHECKING:
+    import torch
+
+_SHOWN = 20
+
+
+@final
+class LabelSampler(PatchSampler):
+    """Chooses the label of the centre first, then one of the voxels that have it.
+
+    Only voxels count around which the whole patch lies inside the volume. The share of a
+    label that has none goes to the others, in proportion.
+
+    Parameters
+    ----------
+    patch_size : int or (w, h, d)
+        Size of the patches, in voxels.
+    label_name : str, optional
+        Name of the label map; the first image of type LABEL if None.
+    label_probabilities : mapping of int to float, optional
+        How often each label is the centre, in any unit: ``{0: 0, 1: 2, 2: 1, 3: 1}`` gives
+        label 1 half of the patches. Where the label map has several channels, the keys are
+        channels, and a voxel belongs to those in which it is not zero. If None, all voxels
+        above zero in any channel are equally likely.
+    padding_mode : 'constant', 'edge', 'reflect', number, optional
+        What lies outside the volume where a patch is larger. None makes that an error.
+
+    Raises
+    ------
+    ProbabilityError
+        A ValueError, if probabilities are negative, not finite or all zero, or, when called,
+        if a channel does not exist.
+    EmptyProbabilityMapError
+        A RuntimeError when called, if no voxel that can be a centre has any of the labels.
+    UnknownImageError
+        A KeyError when called, if there is no image of that name.
+    NoLabelMapError
+        A RuntimeError when called without a name, if there is no label map.
+
+    Examples
+    --------
+    >>> from voxloom.subjects import LabelMap
+    >>> labels = np.zeros((1, 8, 8, 8), dtype=np.int16)
+    >>> labels[0, 4, 3, 2] = 7
+    >>> subject = Subject(seg=LabelMap(tensor=labels))
+    >>> sampler = LabelSampler(3, "seg", label_probabilities={7: 1})
+    >>> next(sampler(subject))["index_ini"].tolist()
+    [3, 2, 1]
+    """
+
+    def __init__(
+        self,
+        patch_size: int | tuple[int, int, int],
+        label_name: str | None = None,
+        label_probabilities: Mapping[int, float] | None = None,
+        padding_mode: PaddingMode | None = None,
+    ) -> None:
+        super().__init__(patch_size, padding_mode)
+        self._label_name = label_name
+        self._label_probabilities = (
+            None if label_probabilities is None else _parse_probabilities(label_probabilities)
+        )
+
+    @property
+    def label_name(self) -> str | None:
+        """Name of the label map, or None for the first."""
+        return self._label_name
+
+    @property
+    def label_probabilities(self) -> dict[int, float] | None:
+        """How often each label is the centre, as given; a copy."""
+        return None if self._label_probabilities is None else dict(self._label_probabilities)
+
+    def locate(self, subject: Subject, rng: np.random.Generator) -> Index3:
+        """Return the first voxel of one patch. `prepare` is faster for many."""
+        return self.prepare(subject)(rng)
+
+    def prepare(self, subject: Subject) -> Draw:
+        """Index the label map and return what locates patches. See `PatchSampler.prepare`."""
+        return self._label_draw(subject).draw
+
+    def check(self, subject: Subject) -> None:
+        """Raise as `PatchSampler.check` does, and if there is no such label map."""
+        super().check(subject)
+        self.get_probability_map_image(subject)
+
+    def get_probability_map_image(self, subject: Subject) -> Image:
+        """Return the label map.
+
+        Raises
+        ------
+        UnknownImageError
+            A KeyError that says which images there are.
+        NoLabelMapError
+            A KeyError and RuntimeError, if no image is a label map and none was named.
+        """
+        return subject.get_image(self._find_name(subject))
+
+    def get_probability_map(self, subject: Subject) -> torch.Tensor:
+        """Return the probability of each voxel to be a centre, float32 ``(1, W, H, D)``.
+
+        Without label probabilities it is one where the label map is above zero.
+        """
+        import torch
+
+        array = self.get_probability_map_image(subject).array
+        if self._label_probabilities is None:
+            return torch.from_numpy(Foreground().of(array)[None].astype(np.float32))
+        draw = self._label_draw(subject)
+        shares = np.diff(draw.cumulative, prepend=0.0) / draw.cumulative[-1]
+        inside = self._centres_in(subject).slices
+        chances = np.zeros(array.shape[1:], dtype=np.float32)
+        for share, table in zip(shares, draw.tables, strict=True):
+            voxels = table.mass.of(array[(slice(None), *inside)])
+            chances[inside] += voxels * (share / np.count_nonzero(voxels))
+        return torch.from_numpy(chances[None])
+
+    def _find_name(self, subject: Subject) -> str:
+        if self._label_name is not None:
+            return self._label_name
+        images = subject.get_images_dict(intensity_only=False)
+        for name, image in images.items():
+            if image.type == LABEL:
+                return name
+        raise NoLabelMapError(
+            f"{subject.describe()} has no label map, only {list(images)}; add a LabelMap, or say "
+            "which image to use with label_name="
+        )
+
+    def _label_draw(self, subject: Subject) -> _LabelDraw:
+        self.check(subject)
+        name = self._find_name(subject)
+        array = subject.get_image(name).array
+        shares = self._shares(array.shape[0], f"image {name!r} of {subject.describe()}")
+        indices = index_masses(array, list(shares))
+        centres = self._centres_in(subject)
+        tables = [centre_table(array, index, centres) for index in indices]
+        drawn = [
+            (share, table)
+            for share, table in zip(shares.values(), tables, strict=True)
+            if table is not None
+        ]
+        if not drawn:
+            raise self._no_label(subject, name, array, indices)
+        cumulative = np.cumsum([share for share, _ in drawn], dtype=np.float64)
+        return _LabelDraw(self.patch_size, cumulative, tuple(table for _, table in drawn))
+
+    def _shares(self, channels: int, where: str) -> dict[Mass, float]:
+        if self._label_probabilities is None:
+            return {Foreground(): 1.0}
+        wanted = {key: share for key, share in self._label_probabilities.items() if share > 0}
+        if channels == 1:
+            return {LabelVoxels(key): share for key, share in wanted.items()}
+        missing = [key for key in self._label_probabilities if not 0 <= key < channels]
+        if missing:
+            raise ProbabilityError(
+                f"the keys of label_probabilities are channels where a label map has several; "
+                f"{where} has channels 0 to {channels - 1}, there is no {missing}"
+            )
+        return {ChannelVoxels(key): share for key, share in wanted.items()}
+
+    def _no_label(
+        self, subject: Subject, name: str, array: Array, indices: list[BlockIndex]
+    ) -> EmptyProbabilityMapError:
+        what = f"image {name!r}"
+        near_border = any(index.total > 0 for index in indices)
+        if near_border or self._label_probabilities is None:
+            return self._nothing_to_draw(subject, what, near_border=near_border)
+        held = np.flatnonzero(array.any(axis=(1, 2, 3))) if len(array) > 1 else np.unique(array)
+        shown = ", ".join(f"{n:g}" for n in held[:_SHOWN].tolist())
+        return EmptyProbabilityMapError(
+            f"no patch can be drawn from {what} of {subject.describe()}: it has none of the labels "
+            f"that label_probabilities={self._label_probabilities} ask for; it has {shown}"
+            f"{', ...' if len(held) > _SHOWN else ''}"
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class _LabelDraw:
+    patch_size: Shape3
+    cumulative: npt.NDArray[np.float64]
+    tables: tuple[CentreTable, ...]
+
+    def draw(self, rng: np.random.Generator) -> Index3:
+        label = pick(self.cumulative, draw_word(rng)) if len(self.tables) > 1 else 0
+        return index_ini_of(self.tables[label].draw(rng), self.patch_size)
+
+
+def _parse_probabilities(given: Any) -> dict[int, float]:
+    if not isinstance(given, Mapping):
+        raise ProbabilityError(
+            f"label_probabilities is a mapping of labels to numbers, e.g. {{1: 2, 2: 1}}; "
+            f"got {given!r}"
+        )
+    for label, share in given.items():
+        if not is_whole(label):
+            raise ProbabilityError(
+                f"the keys of label_probabilities are integers, got {label!r} in {dict(given)}"
+            )
+        if not _is_share(share):
+            raise ProbabilityError(
+                f"label_probabilities are 0 or more, and finite; label {label} has {share!r}"
+            )
+    if not any(share > 0 for share in given.values()):
+        raise ProbabilityError(f"at least one of label_probabilities is above 0, got {dict(given)}")
+    # Sorted, so that the order in which they are written does not change the patches.
+    return {int(label): float(given[label]) for label in sorted(given)}
+
+
+def _is_share(value: Any) -> bool:
+    if not isinstance(value, int | float | np.number) or isinstance(value, bool):
+        return False
+    return math.isfinite(value) and float(value) >= 0
