@@ -340,6 +340,8 @@ def test_locations_are_rows_of_six():
         ({"downsampling_factor": 0}, "divides patch_size"),
         ({"downsampling_factor": 2.0}, "divides patch_size"),
         ({"out": np.zeros((1, 8, 8, 7))}, r"\(C, 8, 8, 8\), got \(1, 8, 8, 7\)"),
+        ({"out": np.broadcast_to(np.float32(0), (1, 8, 8, 8))}, "read-only"),
+        ({"out": torch.zeros((1, 8, 8, 8), device="meta")}, "on meta"),
         ({"out": np.zeros((8, 8, 8))}, r"\(C, 8, 8, 8\), got \(8, 8, 8\)"),
         ({"out": np.zeros((1, 8, 8, 8), np.uint8), "overlap_mode": "hann"}, "float32 or float64"),
     ],

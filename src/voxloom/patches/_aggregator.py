@@ -250,7 +250,7 @@ class GridAggregator:
         empty = weights == 0
         with output.edit(where) as voxels:
             if self.overlap_mode != "crop":
-                voxels /= weights.masked_fill_(empty, 1).to(voxels.dtype)
+                voxels /= weights.to(voxels.dtype)
             if self.fill is not None:
                 voxels.masked_fill_(empty, self.fill)
 
@@ -268,6 +268,10 @@ def _check_out(out: Any, spatial_shape: Shape3, mode: str) -> None:
     if len(shape) != 4 or shape[1:] != spatial_shape:
         expected = ", ".join(map(str, spatial_shape))
         raise AggregatorError(f"out has shape (C, {expected}), got {shape}")
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise AggregatorError("out is written to, and this array is read-only; open it with 'r+'")
+    if getattr(getattr(out, "device", None), "type", "cpu") != "cpu":
+        raise AggregatorError(f"out is in the memory of the CPU, got a tensor on {out.device}")
     dtype = open_output(out).dtype
     if mode != "crop" and str(dtype) not in ("torch.float32", "torch.float64"):
         raise AggregatorError(
