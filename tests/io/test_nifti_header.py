@@ -78,6 +78,7 @@ def test_axes_after_the_third_are_channels(
         (108, "<f", (float("nan"),), "vox_offset is nan"),
         (108, "<f", (1e9,), "needs 1000000420 bytes, the file has 772"),
         (280, "<f", (float("nan"),), "the header gives no usable affine"),
+        (280, "<f", (1e30,), "the header gives no usable affine, it reaches 1e+30 mm far"),
         (280, "<12f", (0,) * 12, "the header gives no usable affine"),
     ],
 )
@@ -150,7 +151,7 @@ def test_empty_file(tmp_path: Path, name: str) -> None:
 def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
     folder = tmp_path / "t1.nii"
     folder.mkdir()
-    with pytest.raises(VolumeReadError, match=f"{re.escape(str(folder))}: cannot be read, is a "):
+    with pytest.raises(VolumeReadError, match=f"{re.escape(str(folder))}: cannot be read, Is a "):
         read_nifti_header(str(folder))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import zlib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from voxloom._errors import VolumeNotFoundError, VolumeReadError, VoxloomError
 
 # isal's own annotations take its error for an instance.
 _ISAL_ERROR = cast(type[Exception], igzip_lib.error)
-_DAMAGED: Final = (EOFError, zlib.error, _ISAL_ERROR)
+_DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error, _ISAL_ERROR)
 
 
 @contextmanager
@@ -45,9 +46,9 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
             "and that the disk it lies on is mounted"
         ) from error
     except _DAMAGED as error:
-        raise damaged(path, f"cannot be decoded, {_sentence(error)}") from error
+        raise damaged(path, f"cannot be decoded, {_reason(error)}") from error
     except OSError as error:
-        raise VolumeReadError(f"{path}: cannot be read, {_sentence(error)}") from error
+        raise VolumeReadError(f"{path}: cannot be read, {_reason(error)}") from error
 
 
 def damaged(path: str | os.PathLike[str], what: str) -> VolumeReadError:
@@ -55,6 +56,6 @@ def damaged(path: str | os.PathLike[str], what: str) -> VolumeReadError:
     return VolumeReadError(f"{path}: {what}; the file is damaged or incomplete, copy it again")
 
 
-def _sentence(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text[:1].lower() + text[1:].rstrip(".")
+    return text.rstrip(".")

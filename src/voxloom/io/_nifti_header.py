@@ -42,6 +42,7 @@ _REFUSED: Final = {
     2304: "RGBA colours",
 }
 _LONGEST_HEADER: Final = 540
+_FARTHEST_MM: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +187,10 @@ def _scaling(path: str, fields: Fields) -> tuple[float, float] | None:
 def _affine(path: str, fields: Fields) -> Affine:
     try:
         with np.errstate(all="ignore"):  # a header of noise is an error, not a warning
-            return as_affine(best_affine(fields))
+            affine = best_affine(fields)
+        if np.abs(affine).max() > _FARTHEST_MM:
+            raise GeometryError(f"it reaches {np.abs(affine).max():.3g} mm far")
+        return as_affine(affine)
     except GeometryError as error:
         raise damaged(path, f"the header gives no usable affine, {error}") from error
 
