@@ -1,0 +1,109 @@
+"""Turning finished patches into what a trainer takes: subjects, or batches at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from voxloom._errors import SubjectError
+from voxloom.geometry import Affine, Box
+from voxloom.io import Array
+from voxloom.loading._dispatcher import Patch
+from voxloom.subjects import AFFINE, DATA, INDEX_INI, LOCATION, Image, Subject, collate_metadata
+
+
+def as_subject_patch(patch: Patch) -> Subject:
+    """Return a patch as a subject that owns its memory."""
+    location = _location(patch)
+    size = tuple(patch.layout.fields[0].shape[1:])
+    box = Box.at(patch.index_ini, (size[0], size[1], size[2]))
+    images = {
+        name: _image(patch, name).with_data(
+            voxels.copy(), _image(patch, name).space.crop(box).affine
+        )
+        for name, voxels in patch.voxels.items()
+    }
+    position = {INDEX_INI: location[:3].clone(), LOCATION: location}
+    return patch.outline.replace(**images, **position)
+
+
+def as_batch(patches: Iterable[Patch], size: int, *, pinned: bool = False) -> dict[str, Any]:
+    """Return the batch that `collate` makes of `size` patches, copying each voxel once.
+
+    Patches are copied as they come, and may be released after that.
+
+    Raises
+    ------
+    SubjectError
+        If the patches do not have the same items, or images of different shapes.
+    """
+    outlines: list[Subject] = []
+    voxels: dict[str, torch.Tensor] = {}
+    origins = np.ones((size, 4))
+    locations = torch.empty((size, 6), dtype=torch.int64)
+    for index, patch in enumerate(patches):
+        outlines.append(patch.outline)
+        if not voxels:
+            voxels = {name: _room(array, size, pinned) for name, array in patch.voxels.items()}
+        _check_alike(outlines[0], patch, voxels)
+        for name, array in patch.voxels.items():
+            np.copyto(voxels[name].numpy()[index], array)
+        origins[index, :3] = patch.index_ini
+        locations[index] = _location(patch)
+    batch = {name: _collate_item(name, outlines, voxels, origins) for name in outlines[0]}
+    batch[INDEX_INI], batch[LOCATION] = locations[:, :3].clone(), locations
+    return batch
+
+
+def _room(array: Array, size: int, pinned: bool) -> torch.Tensor:
+    dtype = torch.from_numpy(np.empty(0, dtype=array.dtype)).dtype
+    return torch.empty((size, *array.shape), dtype=dtype, pin_memory=pinned)
+
+
+def _check_alike(first: Subject, patch: Patch, voxels: dict[str, torch.Tensor]) -> None:
+    if patch.outline.keys() != first.keys():
+        raise SubjectError(
+            f"patches of one batch have the same items, got {sorted(first)} from "
+            f"{first.describe()} and {sorted(patch.outline)} from {patch.outline.describe()}"
+        )
+    for name, array in patch.voxels.items():
+        room = voxels[name].numpy()
+        if array.shape != room.shape[1:] or array.dtype != room.dtype:
+            raise SubjectError(
+                f"image {name!r} has shape {array.shape} and dtype {array.dtype} in a patch of "
+                f"{patch.outline.describe()}, but {room.shape[1:]} and {room.dtype} earlier in "
+                f"the batch; give it one number of channels and one dtype in every subject, "
+                f"for example by a transform"
+            )
+
+
+def _collate_item(
+    name: str, outlines: list[Subject], voxels: dict[str, torch.Tensor], origins: Affine
+) -> Any:
+    values = [outline[name] for outline in outlines]
+    if not isinstance(values[0], Image):
+        return collate_metadata(values)
+    item: dict[str, Any] = {DATA: voxels[name], AFFINE: _moved_affines(values, origins)}
+    for key in values[0]:
+        if key not in item:
+            item[key] = collate_metadata([image[key] for image in values])
+    return item
+
+
+def _moved_affines(images: list[Image], origins: Affine) -> torch.Tensor:
+    affines = np.stack([image.affine for image in images])
+    affines[:, :3, 3] = np.einsum("bij,bj->bi", affines[:, :3], origins)
+    return torch.from_numpy(affines)
+
+
+def _image(patch: Patch, name: str) -> Image:
+    return patch.outline.get_image(name)
+
+
+def _location(patch: Patch) -> torch.Tensor:
+    size = patch.layout.fields[0].shape[1:]
+    fin = [ini + n for ini, n in zip(patch.index_ini, size, strict=True)]
+    return torch.tensor([*patch.index_ini, *fin], dtype=torch.int64)

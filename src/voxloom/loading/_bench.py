@@ -1,0 +1,90 @@
+"""One worker's bench: the subjects it holds open, and what it does when it is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from voxloom.loading._messages import (
+    Began,
+    Command,
+    Cut,
+    Drop,
+    Event,
+    Finished,
+    Made,
+    Open,
+    failure,
+)
+from voxloom.loading._slots import SlotMemory
+from voxloom.loading._work import Job, Opened, StageError, Workshop, WorkSpec
+
+
+class Bench:
+    """Obeys commands, one after the other, in any process.
+
+    A volume is held from the command that opens its job until the last patch of the job is
+    cut; the last one held is kept for a following job of the same subject.
+    """
+
+    def __init__(self, spec: WorkSpec, memory: SlotMemory) -> None:
+        self._workshop = Workshop(spec)
+        self._memory = memory
+        self._jobs: dict[int, tuple[Job, Opened]] = {}
+        self._left: dict[int, int] = {}
+        self._last: tuple[tuple[int, int], Opened] | None = None
+
+    def obey(self, command: Command) -> Iterator[Event]:
+        """Carry out a command and yield what is to be reported."""
+        try:
+            if isinstance(command, Open):
+                yield self._open(command.job)
+            elif isinstance(command, Drop):
+                self._forget(command.job)
+            elif command.job in self._jobs:
+                yield from self._cut(command)
+        except StageError as error:
+            self._forget(command.job.number if isinstance(command, Open) else command.job)
+            number = command.job.number if isinstance(command, Open) else command.job
+            yield failure(number, error.stage, None, error.cause)
+
+    def _open(self, job: Job) -> Began:
+        key = (job.subject, job.epoch)
+        if self._last is not None and self._last[0] == key:
+            opened, seconds = self._last[1], {}
+        else:
+            self._last = None  # before the next volume is decoded, not after
+            opened = self._workshop.open(job.subject, job.epoch)
+            seconds = opened.seconds
+        self._jobs[job.number] = job, opened
+        self._left[job.number] = len(job.places)
+        return Began(job.number, opened.outline(), opened.layout, seconds)
+
+    def _cut(self, command: Cut) -> Iterator[Event]:
+        job, opened = self._jobs[command.job]
+        if not self._memory.slot_bytes:
+            self._memory.attach(command.slot_bytes)
+        start = time.perf_counter()
+        finished = tuple(
+            self._finish(job, opened, place, patch, slot) for place, patch, slot in command.patches
+        )
+        self._left[job.number] -= len(finished)
+        if not self._left[job.number]:
+            self._forget(job.number)
+            self._last = (job.subject, job.epoch), opened
+        yield Made(job.number, finished, {"crop": time.perf_counter() - start})
+
+    def _finish(self, job: Job, opened: Opened, place: int, patch: int, slot: int) -> Finished:
+        box = self._workshop.locate(opened, patch, job.epoch)
+        if opened.layout.nbytes <= self._memory.slot_bytes:
+            self._workshop.cut(opened, box, self._memory.slot(slot))
+            return Finished(place, patch, slot, box.index_ini)
+        voxels = np.empty(opened.layout.nbytes, dtype=np.uint8)
+        self._workshop.cut(opened, box, voxels)
+        return Finished(place, patch, slot, box.index_ini, voxels.tobytes())
+
+    def _forget(self, number: int) -> None:
+        self._jobs.pop(number, None)
+        self._left.pop(number, None)

@@ -1,0 +1,333 @@
+"""Keeps the workers busy with what the plan needs next, and hands out what is due."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from voxloom._errors import QueueError, VoxloomError
+from voxloom.geometry import Index3
+from voxloom.io import Array
+from voxloom.loading._failures import patch_error, worker_lost
+from voxloom.loading._messages import Began, Cut, Drop, Event, Executor, Failed, Lost, Made, Open
+from voxloom.loading._plan import EpochPlan, renumber
+from voxloom.loading._slots import Layout, SlotMemory
+from voxloom.loading._work import Job
+from voxloom.subjects import Subject
+
+# A worker finishes one job while the next already waits in its pipe.
+_JOBS_A_WORKER = 2
+_TRIES = 2
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A job that a worker has: how much of it has a slot, how much is finished."""
+
+    job: Job
+    worker: int
+    granted: int = 0
+    waiting: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    tries: int = 1
+    unwanted: bool = False
+    outline: Subject | None = None
+    layout: Layout | None = None
+
+    @property
+    def is_granted(self) -> bool:
+        return self.granted == len(self.job.places)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """A finished patch that is due. Its voxels are valid until it is released."""
+
+    subject: int
+    epoch: int
+    place: int
+    number: int
+    slot: int
+    index_ini: Index3
+    outline: Subject
+    layout: Layout
+    voxels: dict[str, Array]
+
+
+class Dispatcher:
+    """Looks ahead in the plan, gives jobs and slots to workers, keeps finished patches.
+
+    Jobs get slots strictly in the order in which their first patches are due, so the patch
+    that is due next always has one: the plan's peak is within the number of slots.
+
+    Parameters
+    ----------
+    plan : callable
+        ``plan(epoch)`` returns the plan of an epoch.
+    executor : Executor
+        Who works.
+    memory : SlotMemory
+        Where finished patches lie; its number of slots is the bound.
+    is_background : bool
+        Whether a thread listens to the workers, or only whoever asks for a patch.
+    """
+
+    def __init__(
+        self,
+        plan: Callable[[int], EpochPlan],
+        executor: Executor,
+        memory: SlotMemory,
+        *,
+        is_background: bool,
+    ) -> None:
+        self._plan, self._executor, self._memory = plan, executor, memory
+        self._lock = threading.Condition(threading.RLock())
+        self._numbers = count()
+        self._free = list(range(memory.count))[::-1]
+        self._running: dict[int, _Running] = {}
+        self._pending: deque[_Running] = deque()
+        self._ready: dict[tuple[int, int], Patch] = {}
+        self._jobs: Iterator[Job] = iter(())
+        self._next: Job | None = None
+        self._from = (0, 0)
+        self._failure: VoxloomError | None = None
+        self._closed = False
+        self.seconds: dict[str, float] = {}
+        self._thread: threading.Thread | None = None
+        if is_background:
+            self._thread = threading.Thread(
+                target=self._listen, name="voxloom-dispatcher", daemon=True
+            )
+            self._thread.start()
+
+    @property
+    def held(self) -> int:
+        """How many slots hold a finished patch or are promised to one."""
+        return self._memory.count - len(self._free)
+
+    def seek(self, epoch: int, place: int) -> None:
+        """Go on from a place of the plan; what was made for later places is kept."""
+        with self._lock:
+            self._failure = None
+            goes_back = (epoch, place) < self._from or self._next is None
+            self._from = (epoch, place)
+            for running in self._running.values():
+                last = (running.job.epoch, running.job.places[-1][0])
+                if goes_back or last < self._from:
+                    self._abandon(running)
+            for key in [key for key in self._ready if goes_back or key < self._from]:
+                self._free.append(self._ready.pop(key).slot)
+            if goes_back:
+                self._jobs = _jobs_from(self._plan, epoch, place, self._numbers)
+                self._next = next(self._jobs)
+            while (self._next.epoch, self._next.places[-1][0]) < self._from:  # type: ignore[union-attr]
+                self._next = next(self._jobs)
+            self._pump()
+
+    def take(self, epoch: int, place: int) -> Patch:
+        """Wait for the patch at a place of the plan and return it.
+
+        Raises
+        ------
+        PatchError
+            If a patch could not be made.
+        """
+        key = (epoch, place)
+        with self._lock:
+            self._from = key
+            while key not in self._ready:
+                if self._failure is not None:
+                    raise self._failure
+                if self._closed:
+                    raise QueueError("the queue is closed; make a new one")
+                self._wait()
+            return self._ready.pop(key)
+
+    def release(self, patches: list[Patch]) -> None:
+        """Give back the slots of patches whose voxels are no longer needed."""
+        with self._lock:
+            self._free.extend(patch.slot for patch in patches)
+            self._pump()
+
+    def close(self) -> None:
+        """End the workers and forget everything."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._lock.notify_all()
+        if self._thread is not None:
+            self._executor.wake()
+            self._thread.join()
+        self._executor.close()
+        self._ready.clear()
+        self._running.clear()
+        self._memory.close()
+
+    def _wait(self) -> None:
+        if self._thread is None:
+            self._handle(self._executor.receive())
+        else:
+            self._lock.wait()
+
+    def _listen(self) -> None:
+        while not self._closed:
+            events = self._executor.receive()
+            with self._lock:
+                if not self._closed:
+                    self._handle(events)
+                self._lock.notify_all()
+
+    def _handle(self, events: list[tuple[int, Event]]) -> None:
+        try:
+            for worker, event in events:
+                self._handle_one(worker, event)
+            self._pump()
+        except VoxloomError as error:
+            self._failure = error
+
+    def _handle_one(self, worker: int, event: Event) -> None:
+        if isinstance(event, Lost):
+            self._replace_worker(worker, event)
+            return
+        running = self._running.get(event.job)
+        if running is None:
+            return
+        if isinstance(event, Began):
+            running.outline, running.layout = event.outline, event.layout
+            if not self._memory.slot_bytes:
+                self._memory.reserve(event.layout.nbytes)
+        elif isinstance(event, Made):
+            self._keep(running, event)
+        else:
+            self._fail(running, event)
+        if not isinstance(event, Failed):
+            for stage, seconds in event.seconds.items():
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def _keep(self, running: _Running, event: Made) -> None:
+        assert running.outline is not None
+        assert running.layout is not None
+        for done in event.patches:
+            key = (running.job.epoch, done.place)
+            del running.waiting[done.place]
+            if running.unwanted or key < self._from:
+                self._free.append(done.slot)
+                continue
+            memory = self._memory.slot(done.slot)
+            if done.voxels is not None:
+                memory = np.frombuffer(done.voxels, dtype=np.uint8)
+            self._ready[key] = Patch(
+                running.job.subject, *key, done.patch, done.slot, done.index_ini,
+                running.outline, running.layout, running.layout.views(memory),
+            )  # fmt: skip
+        if not running.waiting and (running.is_granted or running.unwanted):
+            del self._running[running.job.number]
+
+    def _fail(self, running: _Running, event: Failed) -> None:
+        self._give_back(running)
+        if not running.unwanted:
+            self._failure = patch_error(running.job, event)
+
+    def _replace_worker(self, worker: int, event: Lost) -> None:
+        """Start another worker and run again what the lost one had, but not for ever."""
+        lost = [running for running in self._running.values() if running.worker == worker]
+        self._executor.revive(worker)
+        for running in lost:
+            running.tries += 1
+            if running.unwanted:
+                self._give_back(running)
+            elif running.tries > _TRIES and running is lost[0]:
+                self._give_back(running)
+                self._failure = worker_lost(running.job, event)
+            else:
+                self._run_again(running)
+
+    def _run_again(self, running: _Running) -> None:
+        self._executor.send(running.worker, Open(running.job))
+        if running.waiting:
+            self._send_cut(running, list(running.waiting.values()))
+
+    def _abandon(self, running: _Running) -> None:
+        if running.unwanted:
+            return
+        running.unwanted = True
+        self._executor.send(running.worker, Drop(running.job.number))
+        if running in self._pending:
+            self._pending.remove(running)
+        if not running.waiting:
+            del self._running[running.job.number]
+
+    def _give_back(self, running: _Running) -> None:
+        """Forget a job that no worker will report on again."""
+        self._free.extend(slot for _, _, slot in running.waiting.values())
+        self._running.pop(running.job.number, None)
+        if running in self._pending:
+            self._pending.remove(running)
+
+    def _pump(self) -> None:
+        while self._failure is None and (self._assign() or self._grant()):
+            pass
+
+    def _assign(self) -> bool:
+        """Give the next job to a worker that has room. Tell whether one had."""
+        job = self._next
+        worker = None if job is None else self._worker_for(job)
+        if job is None or worker is None:
+            return False
+        running = _Running(job, worker)
+        self._running[job.number] = running
+        self._pending.append(running)
+        self._executor.send(worker, Open(job))
+        self._next = next(self._jobs)
+        return True
+
+    def _worker_for(self, job: Job) -> int | None:
+        load = [0] * self._executor.num_workers
+        holder = None
+        for running in self._running.values():
+            full = running.is_granted or running.unwanted
+            load[running.worker] += 1 if full else _JOBS_A_WORKER
+            if (running.job.subject, running.job.epoch) == (job.subject, job.epoch):
+                holder = running.worker
+        worker = load.index(min(load)) if holder is None else holder
+        return worker if load[worker] < _JOBS_A_WORKER else None
+
+    def _grant(self) -> bool:
+        """Give free slots to the first job that lacks some. Tell whether any were given."""
+        if not self._free or not self._pending or not self._memory.slot_bytes:
+            return False
+        running = self._pending[0]
+        places = running.job.places[running.granted :][: len(self._free)]
+        grants = [(place, patch, self._free.pop()) for place, patch in places]
+        running.granted += len(grants)
+        running.waiting.update((grant[0], grant) for grant in grants)
+        if running.is_granted:
+            self._pending.popleft()
+        self._send_cut(running, grants)
+        return True
+
+    def _send_cut(self, running: _Running, grants: list[tuple[int, int, int]]) -> None:
+        command = Cut(running.job.number, tuple(grants), self._memory.slot_bytes)
+        self._executor.send(running.worker, command)
+
+
+def _jobs_from(
+    plan: Callable[[int], EpochPlan], epoch: int, place: int, numbers: Iterator[int]
+) -> Iterator[Job]:
+    """Yield the jobs of all epochs from a place on, soonest due first."""
+    while True:
+        current = plan(epoch)
+        left = renumber(current.residencies[place:])
+        order = np.argsort(left, kind="stable")
+        for places in np.split(order + place, np.flatnonzero(np.diff(left[order])) + 1):
+            if len(places):
+                patches = current.patches[places].tolist()
+                subject = int(current.subjects[places[0]])
+                pairs = tuple(zip(places.tolist(), patches, strict=True))
+                yield Job(next(numbers), subject, epoch, pairs)
+        epoch, place = epoch + 1, 0

@@ -1,0 +1,40 @@
+"""Work in the trainer's own thread, when it asks for a patch."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import final
+
+from voxloom.loading._bench import Bench
+from voxloom.loading._messages import Command, Event
+from voxloom.loading._slots import SlotMemory
+from voxloom.loading._work import WorkSpec
+
+
+@final
+class InlineExecutor:
+    """One worker that works whenever somebody waits for an event."""
+
+    num_workers = 1
+
+    def __init__(self, spec: WorkSpec, memory: SlotMemory) -> None:
+        self._bench = Bench(spec, memory)
+        self._commands: deque[Command] = deque()
+
+    def send(self, worker: int, command: Command) -> None:
+        """Remember a command."""
+        self._commands.append(command)
+
+    def receive(self) -> list[tuple[int, Event]]:
+        """Carry out the next command and return what came of it."""
+        return [(0, event) for event in self._bench.obey(self._commands.popleft())]
+
+    def revive(self, worker: int) -> None:
+        """Nothing is ever lost here."""
+
+    def wake(self) -> None:
+        """Nobody ever waits here."""
+
+    def close(self) -> None:
+        """Forget what is left to do."""
+        self._commands.clear()

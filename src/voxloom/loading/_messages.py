@@ -1,0 +1,119 @@
+"""What the scheduler and its workers say to each other, and how: the executor protocol."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from dataclasses import dataclass
+from typing import Protocol
+
+from voxloom.geometry import Index3
+from voxloom.loading._slots import Layout
+from voxloom.loading._work import Job
+from voxloom.subjects import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Read a subject and get ready to cut it."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Cut patches of an opened job into slots: ``(place, patch, slot)`` each."""
+
+    job: int
+    patches: tuple[tuple[int, int, int], ...]
+    slot_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Forget a job: nobody waits for the rest of its patches."""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A subject is open: what its patches look like, and how long each stage took."""
+
+    job: int
+    outline: Subject
+    layout: Layout
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One patch lies in its slot; or, if it is larger than a slot, in `voxels`."""
+
+    place: int
+    patch: int
+    slot: int
+    index_ini: Index3
+    voxels: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Patches of a job are finished."""
+
+    job: int
+    patches: tuple[Finished, ...]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something went wrong in a job."""
+
+    job: int
+    stage: str
+    patch: int | None
+    cause: BaseException
+    report: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker died."""
+
+    exit_code: int | None
+
+
+Command = Open | Cut | Drop
+Event = Began | Made | Failed | Lost
+
+
+class Executor(Protocol):
+    """Workers that obey commands in order and report events, wherever they run."""
+
+    num_workers: int
+
+    def send(self, worker: int, command: Command) -> None:
+        """Give a worker something to do."""
+
+    def receive(self) -> list[tuple[int, Event]]:
+        """Wait for events and return them with the number of their worker."""
+
+    def revive(self, worker: int) -> None:
+        """Start a fresh worker in the place of a lost one."""
+
+    def wake(self) -> None:
+        """Make a waiting `receive` return."""
+
+    def close(self) -> None:
+        """End all workers."""
+
+
+def failure(job: int, stage: str, patch: int | None, cause: BaseException) -> Failed:
+    """Return the report of an exception, in a form that can cross to another process."""
+    report = "".join(traceback.format_exception(cause))
+    try:
+        pickle.loads(pickle.dumps(cause))
+    except Exception:
+        cause = RuntimeError(f"{type(cause).__name__}: {cause}")
+    return Failed(job, stage, patch, cause, report)

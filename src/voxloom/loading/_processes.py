@@ -1,0 +1,195 @@
+"""Work in processes of their own. Commands and reports cross, and patches in slots: no volume.
+
+Workers are never forked from the trainer: threads of libraries were seen to hang in forked
+children. They do not import the user's main module either, unless something they are sent was
+defined there; a script without ``if __name__ == "__main__"`` therefore runs as it is.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from typing import Any, Final, Literal, final
+
+from voxloom._errors import QueueError
+from voxloom.loading._bench import Bench
+from voxloom.loading._messages import Command, Event, Lost
+from voxloom.loading._slots import SlotMemory
+from voxloom.loading._work import WorkSpec
+
+StartMethod = Literal["spawn", "forkserver"]
+
+_GRACE_S: Final = 1.0
+_ONE_THREAD: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_STARTING = threading.Lock()
+
+
+@final
+class ProcessExecutor:
+    """Workers in processes that live until the queue is closed or its process ends.
+
+    Parameters
+    ----------
+    spec : WorkSpec
+        Sent to each worker once.
+    memory : SlotMemory
+        Shared memory for patches.
+    num_workers : int
+        Number of processes.
+    start_method : {'spawn', 'forkserver'}
+        How they are started.
+
+    Raises
+    ------
+    QueueError
+        If the data set, its transform or the sampler cannot be sent to another process.
+    """
+
+    def __init__(
+        self, spec: WorkSpec, memory: SlotMemory, num_workers: int, start_method: StartMethod
+    ) -> None:
+        self.num_workers = num_workers
+        self._payload = _pickle_spec(spec)
+        self._memory = memory
+        self._context: Any = multiprocessing.get_context(start_method)
+        self._bell, self._ringer = multiprocessing.Pipe(duplex=False)
+        self._processes: list[Any] = []
+        self._pipes: list[Connection] = []
+        for worker in range(num_workers):
+            self._start(worker)
+
+    def send(self, worker: int, command: Command) -> None:
+        """Give a worker something to do. A worker that is gone is reported by `receive`."""
+        try:
+            self._pipes[worker].send(command)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def receive(self) -> list[tuple[int, Event]]:
+        """Wait until a worker reports, dies, or `wake` is called."""
+        sentinels = {process.sentinel: n for n, process in enumerate(self._processes)}
+        pipes: dict[Any, int] = {pipe: n for n, pipe in enumerate(self._pipes)}
+        ready = connection.wait([self._bell, *pipes, *sentinels])
+        if self._bell in ready:
+            self._bell.recv_bytes()
+        events: list[tuple[int, Event]] = []
+        for item in ready:
+            if item in pipes:
+                events += self._drain(pipes[item])
+        for item in ready:
+            worker = sentinels.get(item)
+            if worker is not None:
+                events += self._drain(worker)
+                self._processes[worker].join()
+                events.append((worker, Lost(self._processes[worker].exitcode)))
+        return events
+
+    def revive(self, worker: int) -> None:
+        """Start a fresh worker in the place of a lost one."""
+        self._pipes[worker].close()
+        self._start(worker)
+
+    def wake(self) -> None:
+        """Make a waiting `receive` return."""
+        self._ringer.send_bytes(b"!")
+
+    def close(self) -> None:
+        """End all workers: kindly, then by force."""
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self._processes:
+            process.join(_GRACE_S)
+        for process in self._processes:
+            if process.is_alive():
+                process.kill()
+                process.join()
+            process.close()
+        self._processes.clear()
+        self._bell.close()
+        self._ringer.close()
+
+    def _drain(self, worker: int) -> list[tuple[int, Event]]:
+        events: list[tuple[int, Event]] = []
+        pipe = self._pipes[worker]
+        try:
+            while pipe.poll():
+                events.append((worker, pipe.recv()))
+        except (EOFError, ConnectionResetError):
+            pass  # its sentinel says so too, with the exit code
+        return events
+
+    def _start(self, worker: int) -> None:
+        ours, theirs = multiprocessing.Pipe()
+        process = self._context.Process(
+            target=run_worker,
+            args=(theirs, self._payload, self._memory),
+            name=f"voxloom-worker-{worker}",
+            daemon=True,
+        )
+        with _STARTING, _without_main(b"__main__" not in self._payload), _one_thread():
+            process.start()
+        theirs.close()
+        self._processes[worker : worker + 1] = [process]
+        self._pipes[worker : worker + 1] = [ours]
+
+
+def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory) -> None:
+    """Obey commands until the pipe closes: the life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer decides when it ends
+    bench = Bench(pickle.loads(payload), memory)
+    try:
+        while True:
+            for event in bench.obey(pipe.recv()):
+                pipe.send(event)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(0)  # the trainer is gone or done: nothing is left to clean up
+
+
+def _pickle_spec(spec: WorkSpec) -> bytes:
+    try:
+        return pickle.dumps(spec, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        raise QueueError(
+            f"the data set, its transform and the sampler are sent to worker processes, and one "
+            f"of them cannot be pickled: {error}. Define functions and classes in a module, not "
+            f"inside a function and not as a lambda; or use num_workers=0"
+        ) from error
+
+
+@contextmanager
+def _without_main(hidden: bool) -> Iterator[None]:
+    """Keep a starting process from importing the main module again, if `hidden`."""
+    main = sys.modules["__main__"]
+    saved: dict[str, Any] = {
+        name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)
+    }
+    if hidden:
+        main.__spec__ = None
+        main.__dict__.pop("__file__", None)
+    try:
+        yield
+    finally:
+        vars(main).update(saved)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let a starting process use one thread for arithmetic: there is one worker a core."""
+    saved = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

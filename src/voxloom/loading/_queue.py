@@ -1,0 +1,395 @@
+"""The queue: patches of many subjects, mixed, in an order that can be repeated and resumed."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from torch.utils.data import Dataset, get_worker_info
+
+from voxloom._errors import QueueError
+from voxloom.loading._batch import as_batch, as_subject_patch
+from voxloom.loading._dispatcher import Dispatcher, Patch
+from voxloom.loading._inline import InlineExecutor
+from voxloom.loading._memory import QueueMemory, estimate
+from voxloom.loading._messages import Executor
+from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule, plan_epoch
+from voxloom.loading._processes import ProcessExecutor, StartMethod
+from voxloom.loading._slots import SlotMemory
+from voxloom.loading._state import fingerprint, make_state, read_state
+from voxloom.loading._work import WorkSpec
+from voxloom.patches import PatchSampler
+from voxloom.subjects import NUM_SAMPLES, Subject, teach_default_collate
+
+_logger = logging.getLogger("voxloom")
+
+
+class Queue(Dataset[Subject]):
+    """Patches of many subjects, mixed and ready before the trainer asks.
+
+    Subjects are loaded, transformed and cut by workers; their patches wait in the queue and
+    leave in an order that the seed alone decides: the same for any number of workers, and
+    resumable after any patch. One pass over the queue is one epoch.
+
+    Parameters
+    ----------
+    subjects_dataset : SubjectsDataset
+        Or any map-style data set that gives subjects.
+    max_length : int
+        The most finished patches that are ever held.
+    samples_per_volume : int
+        Patches of each subject in an epoch, where the subject has no ``num_samples``.
+    sampler : PatchSampler
+        Where to cut.
+    num_workers : int
+        Processes that load, transform, sample and crop. With 0, the trainer's own does.
+    shuffle_subjects, shuffle_patches : bool
+        Whether each epoch visits the subjects in an order of its own, and mixes their patches.
+    start_background : bool
+        Whether workers begin now or at the first patch that is asked for.
+    verbose : bool
+        Whether to log to the ``voxloom`` logger what the queue does.
+    seed : int, optional
+        Seed of the run. By default drawn once from torch's generator.
+    schedule : {'spread', 'fill'}
+        How patches are mixed: spread over a moving window of subjects, or filled, shuffled and
+        drained as NiftyNet and TorchIO do.
+    start_method : {'spawn', 'forkserver'}
+        How worker processes are started.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument cannot be used.
+    QueueMemoryError
+        A MemoryError, if the queue does not fit in the memory that is left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from torch.utils.data import DataLoader
+    >>> from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
+    >>> image = ScalarImage(tensor=np.zeros((1, 16, 16, 16), dtype=np.float32))
+    >>> dataset = SubjectsDataset([Subject(t1=image)] * 4)
+    >>> queue = Queue(dataset, max_length=8, samples_per_volume=2, sampler=UniformSampler(8))
+    >>> len(queue)
+    8
+    >>> [tuple(batch["t1"]["data"].shape) for batch in DataLoader(queue, batch_size=4)]
+    [(4, 1, 8, 8, 8), (4, 1, 8, 8, 8)]
+    """
+
+    def __init__(
+        self,
+        subjects_dataset: Any,
+        max_length: int,
+        samples_per_volume: int,
+        sampler: PatchSampler,
+        num_workers: int = 0,
+        shuffle_subjects: bool = True,
+        shuffle_patches: bool = True,
+        start_background: bool = True,
+        verbose: bool = False,
+        *,
+        seed: int | None = None,
+        schedule: Schedule = "spread",
+        start_method: StartMethod = "spawn",
+    ) -> None:
+        _check_arguments(subjects_dataset, sampler, schedule, start_method)
+        _check_whole("max_length", max_length, least=1)
+        _check_whole("samples_per_volume", samples_per_volume, least=1)
+        _check_whole("num_workers", num_workers, least=0)
+        self.subjects_dataset = subjects_dataset
+        self.max_length = int(max_length)
+        self.samples_per_volume = int(samples_per_volume)
+        self.sampler = sampler
+        self.num_workers = int(num_workers)
+        self.verbose = verbose
+        self._start_method: StartMethod = start_method
+        self._subjects = _peek_subjects(subjects_dataset)
+        self._counts = [_count(subject, self.samples_per_volume) for subject in self._subjects]
+        if not sum(self._counts):
+            raise QueueError("no subject gives any patch: num_samples is 0 for all of them")
+        self._options = PlanOptions(
+            seed=_draw_seed() if seed is None else int(seed),
+            max_length=self.max_length,
+            shuffle_subjects=bool(shuffle_subjects),
+            shuffle_patches=bool(shuffle_patches),
+            schedule=schedule,
+        )
+        self._epoch = self._delivered = 0
+        self._is_open = False
+        self._asked: set[int] = set()
+        self._waited_s = 0.0
+        self._dispatcher: Dispatcher | None = None
+        teach_default_collate()
+        self.memory().check()
+        if start_background and self.num_workers:
+            self._start()
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run, given or drawn."""
+        return self._options.seed
+
+    @property
+    def num_subjects(self) -> int:
+        """Number of subjects in an epoch."""
+        return len(self._counts)
+
+    @property
+    def num_patches(self) -> int:
+        """Patches that are finished and not yet handed out, or being made."""
+        return 0 if self._dispatcher is None else self._dispatcher.held
+
+    @property
+    def iterations_per_epoch(self) -> int:
+        """Patches in an epoch: the same as ``len(queue)``."""
+        return len(self)
+
+    def __len__(self) -> int:
+        return sum(self._counts)
+
+    def __getitem__(self, index: int) -> Subject:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Subject]:
+        """Return the next patches of the pass, as many as there are indices.
+
+        This is what a DataLoader calls. Which indices it asks for does not matter: the plan
+        decides the order. An index that was asked for before begins a new pass.
+        """
+        if get_worker_info() is not None:
+            raise QueueError(
+                "a queue has workers of its own: use DataLoader(queue, num_workers=0) and "
+                "Queue(..., num_workers=...) instead"
+            )
+        if not self._asked or not self._asked.isdisjoint(indices):
+            self._begin_pass()
+        elif not self._is_open:  # a resumed epoch is over before the loader knows
+            raise StopIteration
+        self._asked.update(indices)
+        return [as_subject_patch(patch) for patch in self._hand_out(self._left(len(indices)))]
+
+    def __iter__(self) -> Iterator[Subject]:
+        self._begin_pass()
+        while self._is_open:
+            [subject] = [as_subject_patch(patch) for patch in self._hand_out(1)]
+            yield subject
+
+    def batches(
+        self,
+        batch_size: int,
+        device: torch.device | str | None = None,
+        drop_last: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the batches of one epoch: the fast way.
+
+        Parameters
+        ----------
+        batch_size : int
+            Patches in a batch; the last may have fewer.
+        device : torch.device, optional
+            Where tensors go. For a GPU they are made in page-locked memory.
+        drop_last : bool
+            Whether a last batch with fewer patches is left out.
+
+        Yields
+        ------
+        dict
+            What ``DataLoader(queue, batch_size)`` gives, with voxels copied once.
+        """
+        _check_whole("batch_size", batch_size, least=1)
+        target = None if device is None else torch.device(device)
+        pinned = target is not None and target.type == "cuda"
+        self._begin_pass()
+        while self._is_open:
+            size = self._left(batch_size)
+            if drop_last and size < batch_size:
+                self._end_pass()
+                return
+            batch = as_batch(self._hand_out(size), size, pinned=pinned)
+            yield batch if target is None else _move(batch, target)
+
+    def memory(self) -> QueueMemory:
+        """Return what the queue takes, before it starts; headers are read, no voxels."""
+        first = next((subject for subject in self._subjects if subject is not None), None)
+        if first is None:
+            first = self.subjects_dataset[0]
+        return estimate(first, self.sampler.patch_size, self._num_slots(), self.num_workers)
+
+    def get_max_memory(self) -> int:
+        """Return the bytes that finished patches take at most."""
+        return self.memory().patches
+
+    def get_max_memory_pretty(self) -> str:
+        """Return the memory that finished patches take at most, for people."""
+        return f"{self.get_max_memory() / 2**20:.1f} MiB"
+
+    def plan(self, epoch: int) -> EpochPlan:
+        """Return the plan of an epoch: which patches leave, in which order."""
+        return plan_epoch(self._counts, epoch, self._options)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the queue is: JSON, a few hundred bytes.
+
+        It counts the patches that were handed out. The state at the end of an epoch is that at
+        the start of the next.
+        """
+        return make_state(self._options, self._fingerprint, len(self), self._epoch, self._delivered)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state: the next pass yields what remained of its epoch.
+
+        Raises
+        ------
+        StateError
+            A ValueError, if the state is of a queue with other subjects, seed or plan.
+        """
+        place = read_state(state, self._options, self._fingerprint, len(self))
+        self._epoch, self._delivered = place
+        self._is_open = False
+        self._asked.clear()
+        if self._dispatcher is not None:
+            self._dispatcher.seek(*place)
+
+    def stats(self) -> dict[str, Any]:
+        """Return what was measured so far: seconds of each stage over all workers, and waits."""
+        seconds = {} if self._dispatcher is None else dict(self._dispatcher.seconds)
+        return {"seconds": seconds, "waited_s": self._waited_s, "held": self.num_patches}
+
+    def close(self) -> None:
+        """End the workers and give the memory back. A closed queue cannot be used again."""
+        if self._dispatcher is not None:
+            self._dispatcher.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state["_dispatcher"] = None
+        return state
+
+    def __repr__(self) -> str:
+        return (
+            f"Queue({self.num_subjects} subjects, {len(self)} patches an epoch, "
+            f"max_length={self.max_length}, sampler={self.sampler!r}, "
+            f"num_workers={self.num_workers}, seed={self.seed}, "
+            f"epoch={self._epoch}, delivered={self._delivered})"
+        )
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self._subjects, self._counts)
+
+    def _num_slots(self) -> int:
+        return min(self.max_length, 2 * len(self))
+
+    def _start(self) -> Dispatcher:
+        if self._dispatcher is None:
+            memory = SlotMemory(self._num_slots(), shared=self.num_workers > 0)
+            spec = WorkSpec(self.subjects_dataset, self.sampler, self.seed)
+            executor: Executor
+            if self.num_workers:
+                executor = ProcessExecutor(spec, memory, self.num_workers, self._start_method)
+            else:
+                executor = InlineExecutor(spec, memory)
+            plan = functools.partial(plan_epoch, self._counts, options=self._options)
+            self._dispatcher = Dispatcher(
+                plan, executor, memory, is_background=self.num_workers > 0
+            )
+            weakref.finalize(self, self._dispatcher.close)
+            self._dispatcher.seek(self._epoch, self._delivered)
+            self._log("started: %r", self)
+        return self._dispatcher
+
+    def _begin_pass(self) -> None:
+        if self._is_open and self._delivered:
+            self._epoch, self._delivered = self._epoch + 1, 0
+        self._is_open = True
+        self._asked.clear()
+        self._start().seek(self._epoch, self._delivered)
+        self._log("epoch %d begins at patch %d", self._epoch, self._delivered)
+
+    def _left(self, wanted: int) -> int:
+        """Return how many of the patches that are wanted are left in the epoch."""
+        return min(wanted, len(self) - self._delivered)
+
+    def _hand_out(self, count: int) -> Iterator[Patch]:
+        """Yield the next patches of the epoch; each is valid until the next is asked for.
+
+        A slot is free again as soon as its patch was copied: a batch may be larger than
+        `max_length`. The patches count as delivered once all of them are.
+        """
+        dispatcher = self._start()
+        for place in range(self._delivered, self._delivered + count):
+            start = time.perf_counter()
+            patch = dispatcher.take(self._epoch, place)
+            self._waited_s += time.perf_counter() - start
+            try:
+                yield patch
+            finally:
+                dispatcher.release([patch])
+        self._delivered += count
+        if self._delivered == len(self):
+            self._end_pass()
+
+    def _end_pass(self) -> None:
+        self._epoch, self._delivered, self._is_open = self._epoch + 1, 0, False
+
+    def _log(self, message: str, *values: object) -> None:
+        if self.verbose:
+            _logger.info(message, *values)
+
+
+def _check_arguments(dataset: Any, sampler: Any, schedule: str, start_method: str) -> None:
+    if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+        raise TypeError(
+            f"a queue takes a SubjectsDataset, got {type(dataset).__name__}; "
+            f"use Queue(SubjectsDataset(subjects), ...)"
+        )
+    if not isinstance(sampler, PatchSampler):
+        raise TypeError(f"a queue takes a PatchSampler, got {type(sampler).__name__}")
+    if schedule not in ("spread", "fill"):
+        raise ValueError(f"the schedule is 'spread' or 'fill', got {schedule!r}")
+    if start_method not in ("spawn", "forkserver"):
+        raise ValueError(f"workers start by 'spawn' or 'forkserver', got {start_method!r}")
+
+
+def _check_whole(name: str, value: Any, *, least: int) -> None:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise ValueError(f"{name} is a whole number of at least {least}, got {value!r}")
+
+
+def _peek_subjects(dataset: Any) -> list[Subject | None]:
+    """Return the subjects without loading them, or None where the data set does not show them."""
+    if hasattr(dataset, "dry_iter"):
+        return list(dataset.dry_iter())
+    return [None] * len(dataset)
+
+
+def _count(subject: Subject | None, samples_per_volume: int) -> int:
+    if subject is None or NUM_SAMPLES not in subject:
+        return samples_per_volume
+    _check_whole(f"num_samples of {subject.describe()}", subject[NUM_SAMPLES], least=0)
+    return int(subject[NUM_SAMPLES])
+
+
+def _draw_seed() -> int:
+    return int(torch.randint(2**63 - 1, (1,), dtype=torch.int64).item())
+
+
+def _move(batch: Any, device: torch.device) -> Any:
+    if isinstance(batch, torch.Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {name: _move(value, device) for name, value in batch.items()}
+    return batch

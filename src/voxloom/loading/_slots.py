@@ -1,0 +1,158 @@
+"""Where finished patches lie until they are handed out: slots of equal size in one memory.
+
+Between processes the memory is a file without a name (a memfd on Linux, an unlinked temporary
+file elsewhere): nothing is left behind when a process is killed, the 64 MB of a container's
+/dev/shm do not matter, and it is reserved when it is made, so it cannot run out later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import tempfile
+from dataclasses import dataclass
+from multiprocessing import reduction
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from voxloom._errors import QueueMemoryError
+from voxloom.geometry import Shape3
+from voxloom.io import Array
+from voxloom.subjects import Subject
+
+Bytes = npt.NDArray[np.uint8]
+
+_ALIGNMENT: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where the voxels of one image lie in a slot: ``(C, w, h, d)`` in C order."""
+
+    name: str
+    shape: tuple[int, int, int, int]
+    dtype: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What one patch looks like in memory.
+
+    Examples
+    --------
+    >>> from voxloom.subjects import ScalarImage
+    >>> image = ScalarImage(tensor=np.zeros((2, 9, 9, 9), dtype=np.int16))
+    >>> Layout.of(Subject(t1=image), (4, 4, 4)).nbytes
+    256
+    """
+
+    fields: tuple[Field, ...]
+    nbytes: int
+
+    @classmethod
+    def of(cls, subject: Subject, patch_size: Shape3) -> Layout:
+        """Return the layout of a subject's patches."""
+        fields, offset = [], 0
+        for name, image in subject.get_images_dict(intensity_only=False).items():
+            shape = (image.shape[0], *patch_size)
+            fields.append(Field(name, shape, image.dtype.str, offset))
+            size = int(np.prod(shape, dtype=np.int64)) * image.dtype.itemsize
+            offset += -(-size // _ALIGNMENT) * _ALIGNMENT
+        return cls(tuple(fields), offset)
+
+    def views(self, memory: Bytes) -> dict[str, Array]:
+        """Return the arrays of the patch that lies in `memory`, without copying."""
+        return {field.name: _view(memory, field) for field in self.fields}
+
+
+def _view(memory: Bytes, field: Field) -> Array:
+    dtype = np.dtype(field.dtype)
+    size = int(np.prod(field.shape, dtype=np.int64)) * dtype.itemsize
+    return memory[field.offset : field.offset + size].view(dtype).reshape(field.shape)
+
+
+class SlotMemory:
+    """Memory for `count` slots, of a size that is decided later, once.
+
+    The trainer's process makes it and reserves it; workers get it through a pipe or when they
+    are started, and map it when they are told the size of a slot.
+
+    Parameters
+    ----------
+    count : int
+        Number of slots.
+    shared : bool
+        Whether other processes write into it.
+    """
+
+    def __init__(self, count: int, *, shared: bool) -> None:
+        self.count = count
+        self.slot_bytes = 0
+        self._fd = _nameless_file() if shared else -1
+        self._memory: Bytes | None = None
+
+    def reserve(self, slot_bytes: int) -> None:
+        """Decide the size of a slot and take the memory now.
+
+        Raises
+        ------
+        QueueMemoryError
+            If there is not that much memory.
+        """
+        size = max(slot_bytes, 1) * self.count
+        try:
+            if self._fd >= 0:
+                _reserve(self._fd, size)
+        except OSError as error:
+            raise QueueMemoryError(
+                f"{self.count} patches of {slot_bytes / 2**20:.1f} MiB do not fit in memory "
+                f"({error.strerror}); choose a smaller max_length or patch_size"
+            ) from error
+        self.attach(slot_bytes)
+
+    def attach(self, slot_bytes: int) -> None:
+        """Map memory that was reserved, here or in another process."""
+        size = max(slot_bytes, 1) * self.count
+        self.slot_bytes = slot_bytes
+        if self._fd < 0:
+            self._memory = np.empty(size, dtype=np.uint8)
+        else:
+            self._memory = np.frombuffer(mmap.mmap(self._fd, size), dtype=np.uint8)
+
+    def slot(self, number: int) -> Bytes:
+        """Return the bytes of one slot."""
+        assert self._memory is not None
+        return self._memory[number * self.slot_bytes : (number + 1) * self.slot_bytes]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._memory = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"count": self.count, "fd": reduction.DupFd(self._fd)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.count, self.slot_bytes, self._memory = state["count"], 0, None
+        self._fd = state["fd"].detach()
+
+
+def _nameless_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("voxloom-patches", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _reserve(fd: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+    else:
+        with contextlib.suppress(InterruptedError):
+            os.ftruncate(fd, size)

@@ -1,0 +1,100 @@
+"""The state of a queue: a few hundred bytes of JSON, and the checks when it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from voxloom._errors import StateError
+from voxloom.loading._plan import PlanOptions
+from voxloom.subjects import Image, Subject
+
+VERSION: Final = 1
+
+
+def fingerprint(subjects: Sequence[Subject | None], counts: Sequence[int]) -> str:
+    """Return a hash of which subjects there are: their items, file names and counts.
+
+    Folders do not count, so a run can go on where the data lie elsewhere.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for subject, number in zip(subjects, counts, strict=True):
+        items = {} if subject is None else {name: _sign(subject[name]) for name in subject}
+        digest.update(json.dumps([number, items], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def make_state(
+    options: PlanOptions, data: str, patches: int, epoch: int, delivered: int
+) -> dict[str, Any]:
+    """Return what is needed to go on from here, ready for JSON."""
+    return {
+        "version": VERSION,
+        "seed": options.seed,
+        "epoch": epoch,
+        "delivered": delivered,
+        "plan": _plan_parameters(options),
+        "data": {"patches": patches, "fingerprint": data},
+    }
+
+
+def read_state(
+    state: Mapping[str, Any], options: PlanOptions, data: str, patches: int
+) -> tuple[int, int]:
+    """Return the epoch and the number of patches delivered, if the state is of this queue.
+
+    Raises
+    ------
+    StateError
+        A ValueError that names both values of whatever differs.
+    """
+    if state.get("version") != VERSION:
+        raise StateError(f"expected the state of a queue, version {VERSION}, got {state!r:.200}")
+    expected = make_state(options, data, patches, 0, 0)
+    wrong = [
+        f"{name}: {theirs!r} in the state, {ours!r} in this queue"
+        for name, ours, theirs in _pairs(expected, state)
+        if ours != theirs
+    ]
+    if wrong:
+        raise StateError(
+            f"the state belongs to another queue ({'; '.join(wrong)}); these must be the same to "
+            f"go on; workers and start method may differ"
+        )
+    epoch, delivered = state["epoch"], state["delivered"]
+    if not (isinstance(epoch, int) and isinstance(delivered, int)):
+        raise StateError(f"epoch and delivered are whole numbers, got {epoch!r}, {delivered!r}")
+    if epoch < 0 or not 0 <= delivered < patches:
+        raise StateError(
+            f"epoch >= 0 and 0 <= delivered < {patches} are expected, got {epoch}, {delivered}"
+        )
+    return epoch, delivered
+
+
+def _pairs(expected: Mapping[str, Any], state: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    pairs: list[tuple[str, Any, Any]] = [("seed", expected["seed"], state.get("seed"))]
+    for group in ("plan", "data"):
+        theirs = state.get(group) or {}
+        pairs += [(name, ours, theirs.get(name)) for name, ours in expected[group].items()]
+    return pairs
+
+
+def _plan_parameters(options: PlanOptions) -> dict[str, Any]:
+    return {
+        "max_length": options.max_length,
+        "shuffle_subjects": options.shuffle_subjects,
+        "shuffle_patches": options.shuffle_patches,
+        "schedule": options.schedule,
+    }
+
+
+def _sign(item: Any) -> Any:
+    if not isinstance(item, Image):
+        return item if isinstance(item, str | int | float | bool) else type(item).__name__
+    path = item.path
+    names = (
+        [] if path is None else [one.name for one in (path if isinstance(path, tuple) else (path,))]
+    )
+    return [item.type, *names]

@@ -1,0 +1,171 @@
+"""What is done to a subject, in whichever process: read, transform, locate, cut."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from voxloom._random import Stream
+from voxloom.geometry import Box, Index3
+from voxloom.loading._seeding import call_seeded
+from voxloom.loading._slots import Bytes, Layout
+from voxloom.patches import PatchSampler, copy_image_box
+from voxloom.subjects import Image, Subject, SubjectsDataset, as_subject, load_copy
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Patches to make from one decoded subject: a residency, or what is left of it.
+
+    Attributes
+    ----------
+    number : int
+        Its place among all jobs of this queue.
+    subject, epoch : int
+        Index of the subject in the data set; which epoch the patches belong to.
+    places : tuple of (int, int)
+        Place in the plan and number within the subject of each patch, soonest due first.
+    """
+
+    number: int
+    subject: int
+    epoch: int
+    places: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSpec:
+    """Everything a worker needs to know; it is sent to each worker once."""
+
+    dataset: Any
+    sampler: PatchSampler
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A decoded subject, ready to be cut."""
+
+    subject: Subject
+    layout: Layout
+    draw: Callable[[np.random.Generator], Index3]
+    stream: Stream
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def outline(self) -> Subject:
+        """Return the subject with one voxel an image: what the trainer needs to know of it."""
+        return self.subject.replace(
+            **{
+                name: _outline(image)
+                for name, image in self.subject.get_images_dict(intensity_only=False).items()
+            }
+        )
+
+
+class StageError(Exception):
+    """Carries the stage at which an exception came up to whoever reports it."""
+
+    def __init__(self, stage: str, cause: BaseException) -> None:
+        super().__init__(stage, cause)
+        self.stage, self.cause = stage, cause
+
+
+class Workshop:
+    """Makes patches: a pure function of its specification and the job, so a retry is a call."""
+
+    def __init__(self, spec: WorkSpec) -> None:
+        self._spec = spec
+
+    def open(self, subject: int, epoch: int) -> Opened:
+        """Read, decode and transform a subject, and prepare the sampler for it.
+
+        Raises
+        ------
+        StageError
+            Around whatever went wrong.
+        """
+        start = time.perf_counter()
+        loaded = _in_stage("read", lambda: self._load(subject, epoch))
+        read = time.perf_counter()
+        transformed = _in_stage("transform", lambda: self._transform(loaded, subject, epoch))
+        changed = time.perf_counter()
+        draw = _in_stage("locate", lambda: self._spec.sampler.prepare(transformed))
+        seconds = {
+            "read": read - start,
+            "transform": changed - read,
+            "locate": time.perf_counter() - changed,
+        }
+        layout = Layout.of(transformed, self._spec.sampler.patch_size)
+        return Opened(transformed, layout, draw, self._stream("patch", subject), seconds)
+
+    def locate(self, opened: Opened, patch: int, epoch: int) -> Box:
+        """Return where a patch of the subject lies."""
+        ini = _in_stage("locate", lambda: opened.draw(opened.stream.at(patch, epoch=epoch)))
+        return Box.at(ini, self._spec.sampler.patch_size)
+
+    def cut(self, opened: Opened, box: Box, memory: Bytes) -> None:
+        """Write the patch in `box` into `memory`, laid out as `opened.layout` says."""
+        images = opened.subject.get_images_dict(intensity_only=False)
+        views = opened.layout.views(memory)
+        mode = self._spec.sampler.padding_mode
+
+        def copy() -> None:
+            for name, image in images.items():
+                copy_image_box(image, box, views[name], mode)
+
+        _in_stage("crop", copy)
+
+    def _stream(self, domain: str, subject: int) -> Stream:
+        return Stream(self._spec.seed, domain, subject)
+
+    def _load(self, index: int, epoch: int) -> Subject:
+        dataset = self._spec.dataset
+        if not _is_plain(dataset):  # whatever it does to a subject is its own affair
+            stream = self._stream("transform", index)
+            subject = call_seeded(dataset.__getitem__, index, stream, patch=0, epoch=epoch)
+            return as_subject(subject, f"item {index} of the data set")
+        subject = dataset.dry_iter()[index]
+        if dataset.transform is None:
+            return _decode(subject)
+        return load_copy(subject) if dataset.load_getitem else subject
+
+    def _transform(self, subject: Subject, index: int, epoch: int) -> Subject:
+        dataset = self._spec.dataset
+        if not _is_plain(dataset) or dataset.transform is None:
+            return subject
+        stream = self._stream("transform", index)
+        changed = call_seeded(dataset.transform, subject, stream, patch=0, epoch=epoch)
+        return as_subject(changed, "the transform of the data set")
+
+
+def _is_plain(dataset: Any) -> bool:
+    """Tell whether a data set is ours, so that its steps can be taken one by one."""
+    return type(dataset).__getitem__ is SubjectsDataset.__getitem__
+
+
+def _in_stage(stage: str, work: Callable[[], _T]) -> _T:
+    try:
+        return work()
+    except Exception as error:
+        raise StageError(stage, error) from error
+
+
+def _outline(image: Image) -> Image:
+    voxel = np.zeros((image.shape[0], 1, 1, 1), dtype=image.dtype)
+    return image.with_data(voxel, image.space.affine)
+
+
+def _decode(subject: Subject) -> Subject:
+    """Decode the images that cannot be read by region; leave the others on disk."""
+    whole = {
+        name: image.with_data(image.read())
+        for name, image in subject.get_images_dict(intensity_only=False).items()
+        if not image.is_loaded and not image.source.reads_regions
+    }
+    return subject.replace(**whole) if whole else subject
