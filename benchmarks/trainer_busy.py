@@ -20,7 +20,11 @@ from measure.volumes import describe_volumes, make_volumes, save_manifest
 from measure.workload import Workload
 
 DEFAULT_DATA = Path(tempfile.gettempdir()) / "voxloom-benchmark-volumes"
-BUSY_WORK = Workload(subjects=96, spatial_shape=(128, 128, 96), patch_size=48)
+# Small volumes that take long because their transform sleeps: only the queue is measured.
+DELAYED_WORK = Workload(
+    subjects=96, spatial_shape=(32, 32, 24), patch_size=16, sampling="uniform", delay_s=0.1
+)
+REAL_WORK = Workload(subjects=96, spatial_shape=(128, 128, 96), patch_size=48)
 MIXED_WORK = Workload(
     subjects=300,
     spatial_shape=(32, 32, 24),
@@ -43,11 +47,12 @@ def main() -> None:
 
 def report_busy(arguments: argparse.Namespace) -> None:
     """Print the share of time in the step, by loader and length of the queue."""
-    with volumes_on_disk(arguments.data, BUSY_WORK) as manifest:
+    asked = REAL_WORK if arguments.real else DELAYED_WORK
+    with volumes_on_disk(arguments.data, asked) as manifest:
         print("| loader | max_length | batch made in ms | step ms | busy | after the first batch |")
         print("| --- | --- | --- | --- | --- | --- |")
         for length in arguments.max_length:
-            work = replace(BUSY_WORK, max_length=length, sampling=arguments.sampling)
+            work = replace(asked, max_length=length)
             for loader in arguments.loaders:
                 facts = ask("busy", loader, manifest, work, arguments.step)
                 if facts:
@@ -115,7 +120,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--loaders", nargs="+", choices=list(BUILDERS), default=["voxloom", "torchio"]
     )
-    parser.add_argument("--sampling", choices=["label", "uniform"], default="label")
+    parser.add_argument(
+        "--real", action="store_true", help="real decoding and sampling instead of a fixed delay"
+    )
     parser.add_argument("--step", choices=list(STEPS), default="sleep")
     parser.add_argument("--max-length", type=int, nargs="*", default=[16, 64, 192, 384])
     parser.add_argument("--skip-mixed", action="store_true", help="leave out the mixing of batches")

@@ -7,7 +7,9 @@ the number of the subject that each patch of the batch comes from.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,17 @@ from measure.workload import LABELS, Workload
 Pairs = list[tuple[Path, Path]]
 Batch = tuple[Any, Any, list[int]]
 Epoch = Callable[[], Iterator[Batch]]
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """A transform that changes nothing and takes its time; workers can unpickle it."""
+
+    seconds: float
+
+    def __call__(self, subject: Any) -> Any:
+        time.sleep(self.seconds)
+        return subject
 
 
 def build_torchio(pairs: Pairs, work: Workload) -> Epoch:
@@ -30,7 +43,7 @@ def build_torchio(pairs: Pairs, work: Workload) -> Epoch:
         for number, (image, labels) in enumerate(pairs)
     ]
     queue = torchio.Queue(
-        torchio.SubjectsDataset(subjects),
+        torchio.SubjectsDataset(subjects, Delay(work.delay_s)),
         work.max_length,
         work.samples_per_volume,
         _sampler_of(torchio, work),
@@ -91,7 +104,7 @@ def _voxloom_queue(pairs: Pairs, work: Workload) -> Any:
         for number, (image, labels) in enumerate(pairs)
     ]
     return voxloom.Queue(
-        voxloom.SubjectsDataset(subjects),
+        voxloom.SubjectsDataset(subjects, Delay(work.delay_s)),
         work.max_length,
         work.samples_per_volume,
         _sampler_of(voxloom, work),
@@ -142,7 +155,7 @@ def _monai_transform(work: Workload) -> Any:
             num_classes=1 + len(LABELS),
             num_samples=work.samples_per_volume,
         )
-    return Compose([LoadImaged(keys), EnsureChannelFirstd(keys), crop])
+    return Compose([LoadImaged(keys), EnsureChannelFirstd(keys), Delay(work.delay_s), crop])
 
 
 def _monai_epochs(loader_class: Any, dataset: Any, work: Workload) -> Epoch:

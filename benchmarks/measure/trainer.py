@@ -33,12 +33,15 @@ def main(question: str, loader: str, manifest: str, workload: str, step: str) ->
 def busy_share(epoch: Epoch, work: Workload, step: Callable[[float], None]) -> dict[str, Any]:
     """Share of the time in which the trainer was in its step rather than waiting.
 
-    One epoch warms the loader, one says how long a batch takes to make, and the asked
-    epochs are trained on. ``busy`` counts everything from the start of the loop;
+    A batch takes as long to make as the delays say; without them, one epoch warms the loader
+    and one is timed. ``busy`` counts everything from the start of the loop;
     ``busy_after_first`` leaves out the wait for the very first batch.
     """
-    _seconds_per_batch(epoch)
-    made_s = _seconds_per_batch(epoch)
+    if work.delay_s:
+        made_s = work.delay_s * work.batch_size / work.samples_per_volume / work.num_workers
+    else:
+        _seconds_per_batch(epoch)
+        made_s = _seconds_per_batch(epoch)
     step_s = STEP_RATIO * made_s
     waits, in_step_s = [], 0.0
     began = previous = time.monotonic()

@@ -15,7 +15,8 @@ class Workload:
     """Sizes of the volumes and of the epoch; the same for every loader of one table.
 
     ``spatial_shape`` and ``patch_size`` are voxels along (W, H, D); ``max_length`` counts
-    patches and means something only to loaders that have a queue.
+    patches and means something only to loaders that have a queue. ``delay_s`` is slept for each
+    volume by a transform, in the worker: a cost that no other program on the machine changes.
     """
 
     subjects: int = 12
@@ -28,6 +29,7 @@ class Workload:
     epochs: int = 2
     sampling: Sampling = "label"
     seed: int = 0
+    delay_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.samples_per_volume % self.batch_size:
