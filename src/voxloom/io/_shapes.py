@@ -30,7 +30,7 @@ def four_axes(where: str, shape: tuple[int, ...]) -> Shape4:
     >>> four_axes("slice.npy", (5, 6)), four_axes("t1.npy", (4, 5, 6))
     ((1, 5, 6, 1), (1, 4, 5, 6))
     """
-    if len(shape) not in (2, 3, 4) or 0 in shape:
+    if len(shape) not in (2, 3, 4) or min(shape) < 1:
         raise VolumeReadError(
             f"{where}: expected an array (W, H), (W, H, D) or (C, W, H, D) without empty axes, "
             f"got shape {shape}"

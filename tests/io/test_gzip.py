@@ -1,0 +1,86 @@
+import gzip
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from voxloom._errors import VolumeReadError
+from voxloom.io._gzip import decode_into, is_gzip, read_first_bytes
+
+CONTENT = bytes(range(256)) * 1000
+
+
+def decode(path: Path, skip: int, count: int, *, to_the_end: bool = True) -> bytes:
+    buffer = bytearray(count)
+    decode_into(str(path), skip, memoryview(buffer), to_the_end=to_the_end)
+    return bytes(buffer)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "some.gz"
+
+
+@pytest.mark.parametrize("skip", [0, 1, 352, 70_000, len(CONTENT)])
+def test_bytes_after_the_skipped_ones_fill_the_buffer(path: Path, skip: int) -> None:
+    path.write_bytes(gzip.compress(CONTENT))
+    assert decode(path, skip, len(CONTENT) - skip) == CONTENT[skip:]
+
+
+def test_members_follow_each_other(path: Path) -> None:
+    cuts = [0, 10, 1000, 1000, len(CONTENT)]
+    members = [gzip.compress(CONTENT[a:b]) for a, b in pairwise(cuts)]
+    path.write_bytes(b"".join(members))
+    assert decode(path, 352, len(CONTENT) - 352) == CONTENT[352:]
+
+
+def test_zeros_behind_the_stream_are_padding(path: Path) -> None:
+    path.write_bytes(gzip.compress(CONTENT) + bytes(512))
+    assert decode(path, 0, len(CONTENT)) == CONTENT
+
+
+def test_garbage_behind_the_stream_is_refused(path: Path) -> None:
+    path.write_bytes(gzip.compress(CONTENT) + b"garbage")
+    message = f"{re.escape(str(path))}: cannot be decoded, .*; the file is damaged or incomplete"
+    with pytest.raises(VolumeReadError, match=message):
+        decode(path, 0, len(CONTENT))
+
+
+def test_wrong_checksum_is_refused(path: Path) -> None:
+    content = bytearray(gzip.compress(CONTENT))
+    content[-8] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(VolumeReadError, match=f"{re.escape(str(path))}: .*CRC check failed"):
+        decode(path, 0, len(CONTENT))
+    assert decode(path, 0, 1000, to_the_end=False) == CONTENT[:1000]
+
+
+def test_stream_that_is_cut_is_refused(path: Path) -> None:
+    path.write_bytes(gzip.compress(CONTENT)[:-100])
+    with pytest.raises(VolumeReadError, match="Compressed file ended before the end-of-stream"):
+        decode(path, 0, len(CONTENT))
+
+
+@pytest.mark.parametrize("skip", [0, 1000, len(CONTENT), 10 * len(CONTENT)])
+def test_too_few_bytes_are_refused(path: Path, skip: int) -> None:
+    path.write_bytes(gzip.compress(CONTENT))
+    count = len(CONTENT) + 1
+    message = f"expected {skip + count} bytes once decompressed, got {len(CONTENT)};"
+    with pytest.raises(VolumeReadError, match=message):
+        decode(path, skip, count)
+
+
+def test_too_many_bytes_are_refused(path: Path) -> None:
+    path.write_bytes(gzip.compress(CONTENT))
+    with pytest.raises(VolumeReadError, match="expected 1352 bytes once decompressed, got more"):
+        decode(path, 352, 1000)
+
+
+def test_first_bytes_are_decoded_where_the_file_is_gzip(path: Path) -> None:
+    path.write_bytes(gzip.compress(CONTENT))
+    assert is_gzip(str(path))
+    assert read_first_bytes(str(path), 540) == CONTENT[:540]
+    path.write_bytes(CONTENT[:100])
+    assert not is_gzip(str(path))
+    assert read_first_bytes(str(path), 540) == CONTENT[:100]

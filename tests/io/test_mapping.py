@@ -1,0 +1,58 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxloom._errors import VolumeNotFoundError, VolumeReadError
+from voxloom.io import Array
+from voxloom.io._mapping import map_voxels
+
+UINT16 = np.dtype("<u2")
+
+
+def map_file(path: Path, file_bytes: int = 24) -> Array:
+    return map_voxels(str(path), shape=(2, 5), dtype=UINT16, offset=4, file_bytes=file_bytes)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "voxels"
+    path.write_bytes(bytes(4) + np.arange(10, dtype=UINT16).tobytes())
+    return path
+
+
+def test_first_axis_is_fastest(path: Path) -> None:
+    np.testing.assert_array_equal(map_file(path), np.arange(10).reshape(5, 2).T)
+
+
+def test_voxels_are_read_only(path: Path) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        map_file(path)[0, 0] = 1
+
+
+def test_view_outlives_the_file(path: Path) -> None:
+    voxels = map_file(path)
+    path.unlink()
+    assert voxels.sum() == 45
+
+
+def test_file_of_another_size_is_refused(path: Path) -> None:
+    with pytest.raises(VolumeReadError, match=f"{re.escape(str(path))}: had 25 bytes .*, has 24"):
+        map_file(path, file_bytes=25)
+
+
+def test_file_that_went_away_is_named(path: Path) -> None:
+    path.unlink()
+    with pytest.raises(VolumeNotFoundError, match=re.escape(str(path))):
+        map_file(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors by /proc")
+def test_many_files_take_few_descriptors(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for n in range(100):
+        path = tmp_path / str(n)
+        path.write_bytes(bytes(24))
+        map_file(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) - before <= 40

@@ -1,0 +1,68 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from voxloom._errors import UnknownFormatError, VolumeNotFoundError, VolumeReadError
+from voxloom.geometry import Box
+from voxloom.io import NibabelSource
+
+Array = np.ndarray[Any, Any]
+Save = Callable[..., str]
+
+BOX = Box((1, 2, 3), (4, 4, 6))
+
+
+# nibabel leaves the closing of .mgh files to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", ["t1.mgh", "t1.mgz"])
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
+def test_mgh_volumes(save: Save, oblique: Array, name: str, dtype: str) -> None:
+    voxels = np.arange(5 * 6 * 7).reshape(5, 6, 7).astype(dtype)
+    path = str(Path(save(voxels)).with_name(name))
+    nibabel.MGHImage(voxels, oblique).to_filename(path)
+    source = NibabelSource(path)
+    assert source.dtype == np.dtype(dtype)
+    np.testing.assert_allclose(source.affine, oblique, atol=1e-4)
+    np.testing.assert_array_equal(source.read()[0], voxels, strict=True)
+    np.testing.assert_array_equal(source.read(BOX)[0], voxels[BOX.slices], strict=True)
+
+
+def test_channels_come_first(tmp_path: Path) -> None:
+    voxels = np.arange(5 * 6 * 7 * 3, dtype=np.float32).reshape(5, 6, 7, 3)
+    nibabel.MGHImage(voxels, np.eye(4)).to_filename(tmp_path / "t1.mgz")
+    read = NibabelSource(tmp_path / "t1.mgz").read()
+    np.testing.assert_array_equal(read, np.moveaxis(voxels, -1, 0), strict=True)
+
+
+def test_scaled_voxels_are_floats(save: Save) -> None:
+    voxels = np.linspace(-3, 5, 5 * 6 * 7).reshape(5, 6, 7)
+    path = save(voxels, change=lambda header: header.set_data_dtype("int16"))
+    source = NibabelSource(path)
+    assert source.dtype == np.float32
+    assert source.read().dtype == np.float32
+    np.testing.assert_allclose(source.read()[0], voxels, atol=1e-3)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(VolumeNotFoundError, match=r"none\.mgz: there is no such file"):
+        NibabelSource(tmp_path / "none.mgz")
+
+
+@pytest.mark.parametrize("kept", [0, 10, 300])
+def test_damaged_files_are_named(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "t1.mgz"
+    nibabel.MGHImage(np.random.default_rng(0).random((9, 9, 9), np.float32), None).to_filename(path)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(VolumeReadError, match=re.escape(str(path))):
+        NibabelSource(path).read()
+
+
+def test_colours_are_refused(save: Save) -> None:
+    path = save(np.zeros((5, 6, 7), [("R", "u1"), ("G", "u1"), ("B", "u1")]))
+    with pytest.raises(UnknownFormatError, match=f"{re.escape(path)}: expected booleans, integers"):
+        NibabelSource(path)
