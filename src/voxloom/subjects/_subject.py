@@ -74,9 +74,7 @@ class Subject(Mapping[str, Any]):
     def replace(self, **items: Any) -> Self:
         """Return a new subject with these images and metadata changed or added."""
         changed = self.__class__.__new__(self.__class__)
-        Subject.__init__(
-            changed, self._items, space_tolerance=self._space_tolerance, **items
-        )
+        Subject.__init__(changed, self._items, space_tolerance=self._space_tolerance, **items)
         return changed
 
     def without(self, *names: str) -> Self:
@@ -294,5 +292,3 @@ def as_subject(value: Any, where: str) -> Subject:
     if not isinstance(value, Subject):
         raise SubjectError(f"{where} should give a voxloom.Subject, got {type(value).__name__}")
     return value
-
-
