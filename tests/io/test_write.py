@@ -6,7 +6,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from voxloom._errors import GeometryError, UnknownFormatError, VolumeReadError
@@ -40,6 +40,7 @@ def test_voxels_and_types_come_back(
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(turns=(0.0005294, 0.0, 0.0), spacing=(1.0, -1.0, 1.0))
 @given(turns=st.tuples(angles, angles, angles), spacing=st.tuples(spacings, spacings, spacings))
 def test_sform_and_qform_are_the_affine(
     tmp_path: Path,
@@ -56,9 +57,11 @@ def test_sform_and_qform_are_the_affine(
     )
     affine[:3, 3] = (-90, 126, -72)
     header = nibabel.load(write_nifti(tmp_path / "t1.nii", np.zeros((2, 3, 4)), affine)).header
-    for matrix, code in (header.get_sform(coded=True), header.get_qform(coded=True)):
+    # NIfTI keeps no w: near half a turn, three float32 say where it points to 1.2 mrad only.
+    kept = ((header.get_sform(coded=True), 1e-5), (header.get_qform(coded=True), 2.4e-3 * 8))
+    for (matrix, code), tolerance in kept:
         assert code == 1
-        np.testing.assert_allclose(matrix, affine, atol=1e-4)
+        np.testing.assert_allclose(matrix, affine, atol=tolerance)
     np.testing.assert_allclose(header.get_zooms(), np.abs(spacing), rtol=1e-6)
     assert header.get_xyzt_units()[0] == "mm"
 

@@ -7,9 +7,6 @@ checksum of every member and lets other threads run meanwhile.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -44,12 +41,14 @@ def read_first_bytes(path: str, count: int) -> bytes:
     VolumeReadError
         If the stream is damaged before that.
     """
-    buffer = bytearray(count)
-    if is_gzip(path):
-        with _decoding(path, _FIRST_INPUT_BYTES) as stream:
-            return bytes(buffer[: _fill(stream, memoryview(buffer))])
-    with reading(path), Path(path).open("rb") as file:
-        return file.read(count)
+    with reading(path), Path(path).open("rb", buffering=0) as file:
+        first = file.read(count)
+        if not first.startswith(_MAGIC):
+            return first
+        file.seek(0)
+        buffer = bytearray(count)
+        stream = _GzipReader(file, _FIRST_INPUT_BYTES)
+        return bytes(buffer[: _fill(stream, memoryview(buffer))])
 
 
 def decode_into(path: str, skip: int, buffer: memoryview, *, to_the_end: bool) -> None:
@@ -71,7 +70,8 @@ def decode_into(path: str, skip: int, buffer: memoryview, *, to_the_end: bool) -
     VolumeReadError
         If the stream is damaged, too short, or, with `to_the_end`, too long.
     """
-    with _decoding(path, _INPUT_BYTES) as stream:
+    with reading(path), Path(path).open("rb", buffering=0) as file:
+        stream = _GzipReader(file, _INPUT_BYTES)
         scratch = memoryview(bytearray(min(skip, _SKIP_BYTES)))
         missing = skip
         while missing:
@@ -88,12 +88,6 @@ def decode_into(path: str, skip: int, buffer: memoryview, *, to_the_end: bool) -
             )
         if to_the_end and stream.readinto(memoryview(bytearray(1))):
             raise damaged(path, f"expected {skip + len(buffer)} bytes once decompressed, got more")
-
-
-@contextmanager
-def _decoding(path: str | os.PathLike[str], input_bytes: int) -> Iterator[_Stream]:
-    with reading(path), Path(path).open("rb", buffering=0) as file:
-        yield _GzipReader(file, input_bytes)
 
 
 def _fill(stream: _Stream, buffer: memoryview) -> int:
