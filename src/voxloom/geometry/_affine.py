@@ -14,7 +14,9 @@ _NAMES = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
 def as_affine(matrix: npt.ArrayLike | None) -> Affine:
-    """Return a read-only 4x4 float64 copy of `matrix`; None is the identity.
+    """Return `matrix` as read-only 4x4 float64; None is the identity.
+
+    What this returned before comes back as it is, unchecked: checks cost more than a small crop.
 
     Raises
     ------
@@ -26,6 +28,8 @@ def as_affine(matrix: npt.ArrayLike | None) -> Affine:
     >>> float(as_affine(None)[0, 0])
     1.0
     """
+    if isinstance(matrix, np.ndarray) and is_checked(matrix):
+        return matrix
     if matrix is None:
         matrix = np.eye(4)
     affine = np.array(matrix, dtype=np.float64)
@@ -39,6 +43,11 @@ def as_affine(matrix: npt.ArrayLike | None) -> Affine:
         raise GeometryError(f"an affine maps voxels to a volume, this one is singular:\n{affine}")
     affine.setflags(write=False)
     return affine
+
+
+def is_checked(matrix: npt.NDArray[np.generic]) -> bool:
+    """Tell whether `as_affine` made this: only then is it 4x4, float64 and read-only."""
+    return matrix.shape == (4, 4) and matrix.dtype == np.float64 and not matrix.flags.writeable
 
 
 def spacing_of(affine: Affine) -> tuple[float, float, float]:

@@ -374,7 +374,7 @@ def _as_array(voxels: Any) -> Array:
 def _checked_affine(affine: npt.ArrayLike) -> Affine:
     if np.ndim(affine) == 0:
         raise ImageError(f"an affine is a 4x4 matrix, got {affine!r}")
-    return as_affine(np.asarray(affine, dtype=np.float64))
+    return as_affine(affine)
 
 
 def _as_text(path: Path | tuple[Path, ...] | None, show: Callable[[Path], str]) -> Any:
