@@ -8,7 +8,7 @@ through a scratch plane that stays in the cache, which is about six times faster
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from voxloom.patches._padding import (
 if TYPE_CHECKING:
     from voxloom.subjects import Image, Subject
 
+_SCRATCH_BYTES: Final = 40 * 1024  # a plane of 96 x 96 float32 fits, and the first cache holds it
 _Read = Callable[[Box], Array]
 
 
@@ -57,9 +58,12 @@ def copy_box(array: Array, box: Box, out: Array, padding_mode: PaddingMode | Non
     >>> out.ravel().tolist()
     [13.0, 14.0, 22.0, 23.0]
     """
-    _, w, h, d = array.shape
-    _fill(lambda part: array[(slice(None), *part.slices)], array.shape[0], (w, h, d), box, out,
-          padding_mode)  # fmt: skip
+    channels, w, h, d = array.shape
+
+    def read(part: Box) -> Array:
+        return array[(slice(None), *part.slices)]
+
+    _fill(read, channels, (w, h, d), box, out, padding_mode)
 
 
 def copy_image_box(
@@ -190,19 +194,22 @@ def _copy(volume: Array, out: Array) -> None:
 
 
 def _copy_channel(volume: Array, out: Array) -> None:
-    fast = min(range(3), key=lambda axis: (_stride(volume, axis), -axis))
-    if fast == 2:
+    fast, last = _fastest_axis(volume), _fastest_axis(out)
+    if fast == last:
         np.copyto(out, volume, casting="unsafe")
         return
-    middle = 1 - fast
-    scratch = np.empty((volume.shape[2], volume.shape[fast]), dtype=out.dtype)
-    for source, target in zip(
-        volume.swapaxes(0, middle), out.swapaxes(0, middle), strict=True
-    ):  # planes of the fastest axis and the last one
-        np.copyto(scratch, source.T, casting="unsafe")
-        np.copyto(target, scratch.T)
+    order = (3 - fast - last, last, fast)
+    sources, targets = volume.transpose(order), out.transpose(order)
+    rows = max(_SCRATCH_BYTES // (volume.shape[fast] * out.itemsize), 1)
+    scratch = np.empty((min(rows, volume.shape[last]), volume.shape[fast]), dtype=out.dtype)
+    for source, target in zip(sources, targets, strict=True):
+        for first in range(0, len(source), rows):
+            part = source[first : first + rows]
+            np.copyto(scratch[: len(part)], part, casting="unsafe")
+            np.copyto(target[first : first + rows], scratch[: len(part)])
 
 
-def _stride(volume: Array, axis: int) -> float:
+def _fastest_axis(volume: Array) -> int:
     # The stride of an axis of one voxel says nothing about the order.
-    return abs(volume.strides[axis]) if volume.shape[axis] > 1 else np.inf
+    long = [axis for axis in (2, 1, 0) if volume.shape[axis] > 1]
+    return min(long, key=lambda axis: abs(volume.strides[axis]), default=2)
