@@ -79,7 +79,7 @@ _WHERE = {
     "TYPE": "subjects",
 }
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+__all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from voxloom._errors import GeometryError, MissingExtraError, VolumeNotFoundErro
 from voxloom.datasets import MNI152, _mni152
 from voxloom.geometry import Box
 from voxloom.subjects import Subject
-from voxloom.testing._reader_contract import check_reader
+from voxloom.testing import check_reader
 
 
 @pytest.fixture(scope="module")

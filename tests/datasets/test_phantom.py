@@ -14,7 +14,7 @@ from voxloom._errors import GeometryError
 from voxloom.datasets import Phantom, PhantomSource
 from voxloom.geometry import Box
 from voxloom.io import Array
-from voxloom.testing._reader_contract import check_reader
+from voxloom.testing import check_reader
 
 SHAPE = (21, 24, 19)
 
