@@ -87,7 +87,6 @@ def fetch(archive: Archive) -> dict[str, Path]:
 def _download(archive: Archive, cache: Path) -> Path:
     """Return the zip file; pooch leaves one alone that lies there, if its hash is right."""
     pooch = import_extra("pooch", "demo")
-    pooch.get_logger().setLevel("WARNING")
     try:
         file = pooch.retrieve(
             archive.url,
