@@ -49,8 +49,11 @@ def report_busy(arguments: argparse.Namespace) -> None:
     """Print the share of time in the step, by loader and length of the queue."""
     asked = REAL_WORK if arguments.real else DELAYED_WORK
     with volumes_on_disk(arguments.data, asked) as manifest:
-        print("| loader | max_length | batch made in ms | step ms | busy | after the first batch |")
-        print("| --- | --- | --- | --- | --- | --- |")
+        print(
+            "| loader | max_length | batch made in ms | step ms | busy | after the first batch "
+            "| longest wait s |"
+        )
+        print("| --- | --- | --- | --- | --- | --- | --- |")
         for length in arguments.max_length:
             work = replace(asked, max_length=length)
             for loader in arguments.loaders:
@@ -59,7 +62,7 @@ def report_busy(arguments: argparse.Namespace) -> None:
                     print(
                         f"| {loader} | {length} | {1e3 * facts['made_s']:.1f} "
                         f"| {1e3 * facts['step_s']:.1f} | {facts['busy']:.0%} "
-                        f"| {facts['busy_after_first']:.0%} |",
+                        f"| {facts['busy_after_first']:.0%} | {facts['longest_wait_s']:.2f} |",
                         flush=True,
                     )
 
