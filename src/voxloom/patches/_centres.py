@@ -107,17 +107,17 @@ def centre_table(array: Array, index: BlockIndex, valid: Box) -> CentreTable | N
     >>> centre_table(weights, index, Box((4, 2, 2), (38, 38, 38))) is None
     True
     """
-    touched = _blocks_touched(valid)
-    held = index.sums[touched.slices]
-    inner = _blocks_inside(valid, _spatial_shape(array))
-    safe = 0 if inner is None else index.sums[inner.slices].sum(dtype=np.float64)
-    if not held.any():
+    region = _occupied(index.sums, valid)
+    if region is None:
         return None
+    touched, inner = _blocks_touched(region), _blocks_inside(region, _spatial_shape(array))
+    held = index.sums[touched.slices]
+    safe = 0 if inner is None else index.sums[inner.slices].sum(dtype=np.float64)
     if safe * 2 < held.sum(dtype=np.float64):
-        return _exact_table(array, index.mass, _occupied(held, touched, valid))
+        return _exact_table(array, index.mass, region)
     running = held.cumsum(dtype=exact_dtype(index.mass))
     return CentreTable(
-        array, (0, 0, 0), index.mass, valid, touched.index_ini, touched.size, running
+        array, (0, 0, 0), index.mass, region, touched.index_ini, touched.size, running
     )
 
 
@@ -133,10 +133,17 @@ def _exact_table(array: Array, mass: Mass, region: Box) -> CentreTable | None:
     return CentreTable(part, region.index_ini, index.mass, whole, (0, 0, 0), (w, h, d), running)
 
 
-def _occupied(held: npt.NDArray[Any], touched: Box, valid: Box) -> Box:
-    """Return the part of `valid` in the bounding box of the blocks that hold anything."""
+def _occupied(sums: npt.NDArray[Any], valid: Box) -> Box | None:
+    """Return the part of `valid` in the bounding box of the blocks that hold anything.
+
+    A rare label then takes a small table, and few voxels to index anew.
+    """
+    touched = _blocks_touched(valid)
+    occupied = np.nonzero(sums[touched.slices])
+    if not len(occupied[0]):
+        return None
     ini, fin = [], []
-    for axis, blocks in enumerate(np.nonzero(held)):
+    for axis, blocks in enumerate(occupied):
         first = touched.index_ini[axis]
         ini.append(max((int(blocks.min()) + first) * BLOCK, valid.index_ini[axis]))
         fin.append(min((int(blocks.max()) + 1 + first) * BLOCK, valid.index_fin[axis]))
