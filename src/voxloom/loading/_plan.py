@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from voxloom._random import Stream, permutation
+from voxloom._random import Stream, Words, permutation
 
 Integers = npt.NDArray[np.int64]
 Schedule = Literal["spread", "fill"]
@@ -52,6 +52,34 @@ class PlanOptions:
     schedule: Schedule = "spread"
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of every epoch one rank puts out.
+
+    The epoch is cut into lanes of equal length. The global stream takes one row from each lane
+    in turn, and a rank takes the rows of the lanes that are its own modulo the number of ranks:
+    any number of ranks that divides the lanes sees the same global stream.
+
+    Parameters
+    ----------
+    rank, world : int
+        Which rank, of how many.
+    lanes : int
+        Number of lanes, a multiple of `world`.
+    """
+
+    rank: int = 0
+    world: int = 1
+    lanes: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world or self.lanes < 1 or self.lanes % self.world:
+            raise ValueError(
+                f"0 <= rank < world and lanes a multiple of world are expected, got "
+                f"rank={self.rank}, world={self.world}, lanes={self.lanes}"
+            )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EpochPlan:
     """The patches of one epoch in the order in which they leave.
@@ -87,8 +115,29 @@ class EpochPlan:
         return _peak(self.residencies)
 
 
-def plan_epoch(counts: npt.ArrayLike, epoch: int, options: PlanOptions) -> EpochPlan:
+def plan_epoch(
+    counts: npt.ArrayLike,
+    epoch: int,
+    options: PlanOptions,
+    *,
+    visits: npt.ArrayLike | None = None,
+    share: Share = Share(),
+) -> EpochPlan:
     """Plan one epoch in which subject ``i`` gives ``counts[i]`` patches.
+
+    Parameters
+    ----------
+    counts : (S,) int
+        Patches of each subject, each time it is visited.
+    epoch : int
+        Number of the epoch.
+    options : PlanOptions
+        What decides the order.
+    visits : (V,) int, optional
+        The subjects in the order in which this epoch visits them, where something else than
+        the options decides that. A subject may be visited more than once, or not at all.
+    share : Share
+        Which part of the epoch this rank puts out.
 
     Examples
     --------
@@ -97,70 +146,113 @@ def plan_epoch(counts: npt.ArrayLike, epoch: int, options: PlanOptions) -> Epoch
     ([2, 1, 3], True)
     """
     numbers = np.asarray(counts, dtype=np.int64)
-    visited = _visit(numbers, epoch, options)
-    subjects = np.repeat(visited, numbers[visited])
-    starts = np.cumsum(numbers[visited]) - numbers[visited]
-    patches = np.arange(len(subjects)) - np.repeat(starts, numbers[visited])
-    rank = np.repeat(np.arange(len(visited)), numbers[visited])
-    if not options.shuffle_patches or not len(subjects):
-        order, groups = _in_order(patches, rank, options)
+    if visits is None:
+        visits = _visit(len(numbers), epoch, options)
+    sequence = _sequence(numbers, np.asarray(visits, dtype=np.int64))
+    lanes = [
+        _schedule(_lane(sequence, lane, share.lanes), lane, epoch, options, share.lanes)
+        for lane in range(share.rank, share.lanes, share.world)
+    ]
+    # one row of each lane in turn: stacked and read column by column
+    subjects, patches, groups = np.stack(lanes, axis=-1).reshape(3, -1)
+    return EpochPlan(epoch, subjects, patches, renumber(groups * share.lanes + _lane_of(lanes)))
+
+
+def _visit(num_subjects: int, epoch: int, options: PlanOptions) -> Integers:
+    """Return the subjects in the order of this epoch."""
+    if not options.shuffle_subjects:
+        return np.arange(num_subjects)
+    return permutation(Stream(options.seed, "order of subjects").words(num_subjects, epoch=epoch))
+
+
+def _sequence(counts: Integers, visits: Integers) -> Integers:
+    """Return subject, patch and visit of all patches of an epoch, one subject after another.
+
+    The patches of a subject that is visited again go on counting.
+    """
+    given = counts[visits]
+    visit = np.repeat(np.arange(len(visits)), given)
+    starts = np.cumsum(given) - given
+    patches = np.arange(len(visit)) - starts[visit]
+    again = _occurrences(visits) * given
+    return np.stack([visits[visit], patches + again[visit], visit])
+
+
+def _occurrences(visits: Integers) -> Integers:
+    """Return how often each visit's subject was visited before it."""
+    order = np.argsort(visits, kind="stable")
+    ranked = visits[order]
+    starts = np.flatnonzero(np.diff(ranked, prepend=-1))
+    before = np.empty(len(visits), dtype=np.int64)
+    before[order] = np.arange(len(visits)) - np.repeat(starts, np.diff(starts, append=len(visits)))
+    return before
+
+
+def _lane(sequence: Integers, lane: int, lanes: int) -> Integers:
+    """Return a lane's part; the last lane goes on at the start, so that all are equally long."""
+    total = sequence.shape[1]
+    length = -(-total // lanes)
+    places = np.arange(lane * length, (lane + 1) * length)
+    part = sequence[:, places % max(total, 1)]
+    part[2] += np.where(places >= total, part[2].max(initial=0) + 1, 0)
+    return part
+
+
+def _lane_of(lanes: list[Integers]) -> Integers:
+    return np.tile(np.arange(len(lanes)), lanes[0].shape[1])
+
+
+def _schedule(part: Integers, lane: int, epoch: int, options: PlanOptions, lanes: int) -> Integers:
+    """Return a lane's patches in the order in which they leave, and in what groups."""
+    subjects, patches, visit = part
+    bound = options.max_length // lanes
+    words = Stream(options.seed, "order of patches", lane).words(len(patches), epoch=epoch)
+    rank = renumber(visit)
+    if not options.shuffle_patches or not len(patches):
+        order, groups = _in_order(rank, bound)
     elif options.schedule == "fill":
-        order, groups = _fill(subjects, patches, rank, epoch, options)
+        order, groups = _fill(rank, words, bound)
     else:
-        order, groups = _spread(numbers[visited], patches, rank, epoch, options)
-    return EpochPlan(epoch, subjects[order], patches[order], renumber(groups[order]))
+        order, groups = _spread(rank, words, bound, is_first=epoch == 0)
+    return np.stack([subjects[order], patches[order], groups[order]])
 
 
-def _visit(counts: Integers, epoch: int, options: PlanOptions) -> Integers:
-    """Return the subjects that give patches, in the order of this epoch."""
-    order = np.arange(len(counts))
-    if options.shuffle_subjects:
-        stream = Stream(options.seed, "order of subjects")
-        order = permutation(stream.words(len(counts), epoch=epoch))
-    return order[counts[order] > 0]
-
-
-def _in_order(patches: Integers, rank: Integers, options: PlanOptions) -> tuple[Integers, Integers]:
+def _in_order(rank: Integers, bound: int) -> tuple[Integers, Integers]:
     """Subject after subject; one with more patches than may be held is made in portions."""
-    portion = patches // options.max_length
-    return np.arange(len(patches)), rank * (int(portion.max()) + 1) + portion
+    portion = _step(rank) // bound
+    return np.arange(len(rank)), rank * (int(portion.max(initial=0)) + 1) + portion
 
 
-def _fill(
-    subjects: Integers, patches: Integers, rank: Integers, epoch: int, options: PlanOptions
-) -> tuple[Integers, Integers]:
-    """Fill to `max_length`, shuffle, drain, refill (Gibson et al. 2018, NiftyNet)."""
-    block = np.arange(len(subjects)) // options.max_length
-    words = Stream(options.seed, "order of patches").words(len(subjects), epoch=epoch)
-    order = np.lexsort((words, block))
-    return order, block * (int(rank[-1]) + 1) + rank
+def _fill(rank: Integers, words: Words, bound: int) -> tuple[Integers, Integers]:
+    """Fill to the bound, shuffle, drain, refill (Gibson et al. 2018, NiftyNet)."""
+    block = np.arange(len(rank)) // bound
+    return np.lexsort((words, block)), block * (int(rank[-1]) + 1) + rank
 
 
 def _spread(
-    counts: Integers, patches: Integers, rank: Integers, epoch: int, options: PlanOptions
+    rank: Integers, words: Words, bound: int, *, is_first: bool
 ) -> tuple[Integers, Integers]:
     """Spread each subject's patches over a window of subjects, the widest that fits.
 
     A subject whose patches begin at offset r emits its j-th at time ``r + (j + u) * window``.
     """
-    starts = (np.cumsum(counts) - counts)[rank].astype(np.float64)
-    words = Stream(options.seed, "order of patches").words(len(patches), epoch=epoch)
     drawn = (words >> np.uint64(11)).astype(np.float64) / 2.0**53
-    steps = patches + (1 - _JITTER) / 2 + _JITTER * drawn
-    widest = _opening(len(counts)) if epoch == 0 else np.full(len(counts), np.inf)
-
-    def order_of(window: float) -> Integers:
-        widths = np.minimum(window, widest)[rank]
-        return np.argsort(starts + steps * widths, kind="stable")
-
-    window = 2.0 * options.max_length / float(counts.mean())
-    window = min(window, 4.0 * len(counts))
+    steps = _step(rank) + (1 - _JITTER) / 2 + _JITTER * drawn
+    starts = np.arange(len(rank)) - _step(rank)
+    num_subjects = int(rank[-1]) + 1
+    widest = _opening(num_subjects) if is_first else np.full(num_subjects, np.inf)
+    window = min(2.0 * bound * num_subjects / len(rank), 4.0 * num_subjects)
     while window > 1:
-        order = order_of(window)
-        if _peak(rank[order]) <= options.max_length:
+        order = np.argsort(starts + steps * np.minimum(window, widest)[rank], kind="stable")
+        if _peak(rank[order]) <= bound:
             return order, rank
         window *= 0.97 if window > 2 else 0.9
-    return _in_order(patches, rank, options)
+    return _in_order(rank, bound)
+
+
+def _step(rank: Integers) -> Integers:
+    """Return which of its subject's patches in a lane each is, from 0."""
+    return np.arange(len(rank)) - np.searchsorted(rank, rank)
 
 
 def _opening(num_subjects: int) -> npt.NDArray[np.float64]:
