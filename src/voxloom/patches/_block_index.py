@@ -20,7 +20,8 @@ import numpy.typing as npt
 from voxloom._errors import ProbabilityError
 from voxloom.geometry import Shape3
 from voxloom.io import Array
-from voxloom.patches._mass import Mass, Weights
+from voxloom.patches._label_counter import LabelCounter
+from voxloom.patches._mass import LabelVoxels, Mass, Weights
 
 BLOCK: Final = 8
 """Length of a block along each axis, in voxels."""
@@ -76,10 +77,15 @@ def index_masses(array: Array, masses: Sequence[Mass]) -> list[BlockIndex]:
     view = array.transpose(0, *(axis + 1 for axis in order))
     blocks = tuple(-(-length // BLOCK) for length in view.shape[1:])
     sums = [np.zeros(blocks, dtype=np.float64 if _weighs(m) else np.uint16) for m in masses]
+    counted, summed = _split(masses, array.dtype)
+    counter = LabelCounter([label for _, label in counted], BLOCK) if counted else None
     with np.errstate(over="ignore"):  # found below, in the sums
         for place, slab, scratch in _slabs(view, masses):
-            for mass, total in zip(masses, sums, strict=True):
-                total[place] = _sum_blocks(mass, slab, scratch[mass.dtype])
+            for n, mass in summed:
+                sums[n][place] = _sum_blocks(mass, slab, scratch[mass.dtype])
+            if counter is not None:
+                for (n, _), counts in zip(counted, counter.count(slab[0]), strict=True):
+                    sums[n][place] = counts
     indices = [
         BlockIndex(mass, np.ascontiguousarray(total.transpose(np.argsort(order))))
         for mass, total in zip(masses, sums, strict=True)
@@ -130,6 +136,17 @@ def memory_order(array: Array) -> Shape3:
     """
     i, j, k = sorted(range(3), key=lambda axis: -abs(array.strides[axis + 1]))
     return i, j, k
+
+
+def _split(
+    masses: Sequence[Mass], dtype: np.dtype[Any]
+) -> tuple[list[tuple[int, int]], list[tuple[int, Mass]]]:
+    """Return the labels that are counted together, and the masses that are summed in turn."""
+    labels = [(n, mass.label) for n, mass in enumerate(masses) if isinstance(mass, LabelVoxels)]
+    if not LabelCounter.pays([label for _, label in labels], dtype):
+        labels = []
+    together = {n for n, _ in labels}
+    return labels, [(n, mass) for n, mass in enumerate(masses) if n not in together]
 
 
 def _weighs(mass: Mass) -> bool:
