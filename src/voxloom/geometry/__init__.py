@@ -2,6 +2,7 @@
 
 from voxloom.geometry._affine import Affine, as_affine, corners, orientation_of, spacing_of
 from voxloom.geometry._box import Box, Index3, Shape3
+from voxloom.geometry._slices import box_of_slices
 from voxloom.geometry._space import Space
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Shape3",
     "Space",
     "as_affine",
+    "box_of_slices",
     "corners",
     "orientation_of",
     "spacing_of",

@@ -50,7 +50,7 @@ class Space:
         """Return the space of the voxels in `box`, which may overhang this space."""
         affine = self.affine.copy()
         affine[:3, 3] = self.affine[:3] @ np.array([*box.index_ini, 1.0])
-        affine.setflags(write=False)  # a moved affine is as good as the one it comes from
+        affine.setflags(write=False)  # so that it need not be copied again
         return Space(box.size, affine)
 
     def distance_mm(self, other: Space) -> float:
