@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import time
@@ -15,16 +16,25 @@ from torch.utils.data import Dataset, get_worker_info
 from voxloom._errors import QueueError
 from voxloom.loading._batch import as_batch, as_subject_patch
 from voxloom.loading._dispatcher import Dispatcher, Patch
+from voxloom.loading._epochs import (
+    Epochs,
+    SampledVisits,
+    Visits,
+    count_patches,
+    peek_subjects,
+    weighted_visits,
+)
 from voxloom.loading._inline import InlineExecutor
 from voxloom.loading._memory import QueueMemory, estimate
 from voxloom.loading._messages import Executor
-from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule, plan_epoch
+from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule
 from voxloom.loading._processes import ProcessExecutor, StartMethod
+from voxloom.loading._ranks import agree_on, find_share
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._state import fingerprint, make_state, read_state
 from voxloom.loading._work import WorkSpec
-from voxloom.patches import PatchSampler
-from voxloom.subjects import NUM_SAMPLES, Subject, teach_default_collate
+from voxloom.patches import GridSampler, PatchSampler
+from voxloom.subjects import Subject, teach_default_collate
 
 _logger = logging.getLogger("voxloom")
 
@@ -44,8 +54,8 @@ class Queue(Dataset[Subject]):
         The most finished patches that are ever held.
     samples_per_volume : int
         Patches of each subject in an epoch, where the subject has no ``num_samples``.
-    sampler : PatchSampler
-        Where to cut.
+    sampler : PatchSampler or GridSampler
+        Where to cut. A grid gives all its places of each subject.
     num_workers : int
         Processes that load, transform, sample and crop. With 0, the trainer's own does.
     shuffle_subjects, shuffle_patches : bool
@@ -61,6 +71,17 @@ class Queue(Dataset[Subject]):
         drained as NiftyNet and TorchIO do.
     start_method : {'spawn', 'forkserver'}
         How worker processes are started.
+    subject_sampler : torch Sampler, optional
+        Which subjects an epoch visits, read once an epoch; with ``shuffle_subjects=False``.
+    subject_weights : sequence of float, optional
+        How likely each subject is: an epoch visits as many as there are, drawn with these
+        weights.
+    rank, world : int, optional
+        Which rank this is, of how many. By default what `torch.distributed` says, else the
+        environment that torchrun sets.
+    lanes : int, optional
+        Into how many lanes an epoch is cut, a multiple of `world`: a run can go on with any
+        number of ranks that divides it, and sees the same batches. By default `world`.
 
     Raises
     ------
@@ -88,7 +109,7 @@ class Queue(Dataset[Subject]):
         subjects_dataset: Any,
         max_length: int,
         samples_per_volume: int,
-        sampler: PatchSampler,
+        sampler: PatchSampler | GridSampler,
         num_workers: int = 0,
         shuffle_subjects: bool = True,
         shuffle_patches: bool = True,
@@ -98,6 +119,11 @@ class Queue(Dataset[Subject]):
         seed: int | None = None,
         schedule: Schedule = "spread",
         start_method: StartMethod = "spawn",
+        subject_sampler: Any = None,
+        subject_weights: Sequence[float] | None = None,
+        rank: int | None = None,
+        world: int | None = None,
+        lanes: int | None = None,
     ) -> None:
         _check_arguments(subjects_dataset, sampler, schedule, start_method)
         _check_whole("max_length", max_length, least=1)
@@ -110,10 +136,9 @@ class Queue(Dataset[Subject]):
         self.num_workers = int(num_workers)
         self.verbose = verbose
         self._start_method: StartMethod = start_method
-        self._subjects = _peek_subjects(subjects_dataset)
-        self._counts = [_count(subject, self.samples_per_volume) for subject in self._subjects]
-        if not sum(self._counts):
-            raise QueueError("no subject gives any patch: num_samples is 0 for all of them")
+        self._subjects = peek_subjects(subjects_dataset)
+        self._counts = count_patches(self._subjects, self.samples_per_volume, sampler)
+        self._seed_is_given = seed is not None
         self._options = PlanOptions(
             seed=_draw_seed() if seed is None else int(seed),
             max_length=self.max_length,
@@ -121,6 +146,9 @@ class Queue(Dataset[Subject]):
             shuffle_patches=bool(shuffle_patches),
             schedule=schedule,
         )
+        self._ranks = rank, world, lanes
+        self._visits = self._choose_visits(subject_sampler, subject_weights)
+        self._epochs = self._current_epochs()
         self._epoch = self._delivered = 0
         self._is_open = False
         self._asked: set[int] = set()
@@ -138,7 +166,9 @@ class Queue(Dataset[Subject]):
 
     @property
     def num_subjects(self) -> int:
-        """Number of subjects in an epoch."""
+        """Number of subjects that an epoch visits."""
+        if isinstance(self._visits, SampledVisits):
+            return len(self._visits)
         return len(self._counts)
 
     @property
@@ -152,7 +182,7 @@ class Queue(Dataset[Subject]):
         return len(self)
 
     def __len__(self) -> int:
-        return sum(self._counts)
+        return self._epochs.length(self._epoch)
 
     def __getitem__(self, index: int) -> Subject:
         return self.__getitems__([index])[0]
@@ -232,7 +262,7 @@ class Queue(Dataset[Subject]):
 
     def plan(self, epoch: int) -> EpochPlan:
         """Return the plan of an epoch: which patches leave, in which order."""
-        return plan_epoch(self._counts, epoch, self._options)
+        return self._epochs.plan(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the queue is: JSON, a few hundred bytes.
@@ -240,7 +270,8 @@ class Queue(Dataset[Subject]):
         It counts the patches that were handed out. The state at the end of an epoch is that at
         the start of the next.
         """
-        return make_state(self._options, self._fingerprint, len(self), self._epoch, self._delivered)
+        delivered = self._delivered * self._epochs.share.world
+        return self._state_at(self._epoch, delivered)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state: the next pass yields what remained of its epoch.
@@ -250,12 +281,14 @@ class Queue(Dataset[Subject]):
         StateError
             A ValueError, if the state is of a queue with other subjects, seed or plan.
         """
-        place = read_state(state, self._options, self._fingerprint, len(self))
-        self._epoch, self._delivered = place
+        epoch, delivered = read_state(state, self._state_at(0, 0))
+        if isinstance(self._visits, SampledVisits):
+            self._visits.restore(state.get("visits"))
+        self._epoch, self._delivered = epoch, delivered // self._epochs.share.world
         self._is_open = False
         self._asked.clear()
         if self._dispatcher is not None:
-            self._dispatcher.seek(*place)
+            self._dispatcher.seek(self._epoch, self._delivered)
 
     def stats(self) -> dict[str, Any]:
         """Return what was measured so far: seconds of each stage over all workers, and waits."""
@@ -290,32 +323,82 @@ class Queue(Dataset[Subject]):
     def _fingerprint(self) -> str:
         return fingerprint(self._subjects, self._counts)
 
+    def _state_at(self, epoch: int, delivered: int) -> dict[str, Any]:
+        total = self._epochs.length(epoch) * self._epochs.share.world
+        lanes = self._epochs.share.lanes
+        state = make_state(self._options, lanes, self._fingerprint, total, epoch, delivered)
+        if isinstance(self._visits, SampledVisits):
+            state["visits"] = self._visits.known_from(epoch)
+        return state
+
+    def _choose_visits(self, sampler: Any, weights: Sequence[float] | None) -> Visits | None:
+        if (sampler is not None or weights is not None) and self._options.shuffle_subjects:
+            given = "subject_weights" if sampler is None else "subject_sampler"
+            raise ValueError(
+                f"{given} and shuffle_subjects=True both decide which subjects come when; "
+                f"set shuffle_subjects=False to use {given}"
+            )
+        if sampler is not None and weights is not None:
+            raise ValueError("subject_sampler and subject_weights both decide; give one of them")
+        if sampler is not None:
+            return SampledVisits(sampler, len(self._counts))
+        if weights is not None:
+            return weighted_visits(weights, len(self._counts), self.seed)
+        return None
+
+    def _current_epochs(self) -> Epochs:
+        """Return the epochs of this rank, as ranks are known now."""
+        rank, world, lanes = self._ranks
+        if rank is None and isinstance(self._visits, SampledVisits):
+            rank, world = 0, 1  # the sampler deals the subjects out to the ranks
+        share = find_share(rank, world, lanes)
+        if self.max_length < share.lanes:
+            raise ValueError(
+                f"max_length is at least the number of lanes, {share.lanes}; got {self.max_length}"
+            )
+        return Epochs(self._counts, self._options, share, self._visits)
+
     def _num_slots(self) -> int:
         return min(self.max_length, 2 * len(self))
 
     def _start(self) -> Dispatcher:
         if self._dispatcher is None:
+            self._agree_with_other_ranks()
             memory = SlotMemory(self._num_slots(), shared=self.num_workers > 0)
-            spec = WorkSpec(self.subjects_dataset, self.sampler, self.seed)
-            executor: Executor
-            if self.num_workers:
-                executor = ProcessExecutor(spec, memory, self.num_workers, self._start_method)
-            else:
-                executor = InlineExecutor(spec, memory)
-            plan = functools.partial(plan_epoch, self._counts, options=self._options)
             self._dispatcher = Dispatcher(
-                plan, executor, memory, is_background=self.num_workers > 0
+                self._epochs.plan,
+                self._make_executor(memory),
+                memory,
+                is_background=self.num_workers > 0,
             )
             weakref.finalize(self, self._dispatcher.close)
             self._dispatcher.seek(self._epoch, self._delivered)
             self._log("started: %r", self)
         return self._dispatcher
 
+    def _make_executor(self, memory: SlotMemory) -> Executor:
+        spec = WorkSpec(self.subjects_dataset, self.sampler, self.seed)
+        if not self.num_workers:
+            return InlineExecutor(spec, memory)
+        return ProcessExecutor(spec, memory, self.num_workers, self._start_method)
+
+    def _agree_with_other_ranks(self) -> None:
+        """Look ranks up, which may have come to be since the queue was made, and share a seed."""
+        epochs = self._current_epochs()
+        if epochs.share.world > 1 and not self._seed_is_given:
+            self._options = dataclasses.replace(self._options, seed=agree_on(self.seed))
+            self._seed_is_given = True
+            epochs = self._current_epochs()
+        self._epochs = epochs
+
     def _begin_pass(self) -> None:
         if self._is_open and self._delivered:
             self._epoch, self._delivered = self._epoch + 1, 0
         self._is_open = True
         self._asked.clear()
+        if self._current_epochs().share != self._epochs.share:
+            self.close()  # ranks came to be after the workers began
+            self._dispatcher = None
         self._start().seek(self._epoch, self._delivered)
         self._log("epoch %d begins at patch %d", self._epoch, self._delivered)
 
@@ -356,7 +439,7 @@ def _check_arguments(dataset: Any, sampler: Any, schedule: str, start_method: st
             f"a queue takes a SubjectsDataset, got {type(dataset).__name__}; "
             f"use Queue(SubjectsDataset(subjects), ...)"
         )
-    if not isinstance(sampler, PatchSampler):
+    if not isinstance(sampler, PatchSampler | GridSampler):
         raise TypeError(f"a queue takes a PatchSampler, got {type(sampler).__name__}")
     if schedule not in ("spread", "fill"):
         raise ValueError(f"the schedule is 'spread' or 'fill', got {schedule!r}")
@@ -367,20 +450,6 @@ def _check_arguments(dataset: Any, sampler: Any, schedule: str, start_method: st
 def _check_whole(name: str, value: Any, *, least: int) -> None:
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
         raise ValueError(f"{name} is a whole number of at least {least}, got {value!r}")
-
-
-def _peek_subjects(dataset: Any) -> list[Subject | None]:
-    """Return the subjects without loading them, or None where the data set does not show them."""
-    if hasattr(dataset, "dry_iter"):
-        return list(dataset.dry_iter())
-    return [None] * len(dataset)
-
-
-def _count(subject: Subject | None, samples_per_volume: int) -> int:
-    if subject is None or NUM_SAMPLES not in subject:
-        return samples_per_volume
-    _check_whole(f"num_samples of {subject.describe()}", subject[NUM_SAMPLES], least=0)
-    return int(subject[NUM_SAMPLES])
 
 
 def _draw_seed() -> int:

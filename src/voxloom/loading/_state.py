@@ -27,23 +27,31 @@ def fingerprint(subjects: Sequence[Subject | None], counts: Sequence[int]) -> st
 
 
 def make_state(
-    options: PlanOptions, data: str, patches: int, epoch: int, delivered: int
+    options: PlanOptions, lanes: int, data: str, patches: int, epoch: int, delivered: int
 ) -> dict[str, Any]:
-    """Return what is needed to go on from here, ready for JSON."""
+    """Return what is needed to go on from here, ready for JSON.
+
+    `patches` and `delivered` count those of all ranks.
+    """
     return {
         "version": VERSION,
         "seed": options.seed,
         "epoch": epoch,
         "delivered": delivered,
-        "plan": _plan_parameters(options),
+        "plan": {**_plan_parameters(options), "lanes": lanes},
         "data": {"patches": patches, "fingerprint": data},
     }
 
 
-def read_state(
-    state: Mapping[str, Any], options: PlanOptions, data: str, patches: int
-) -> tuple[int, int]:
+def read_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> tuple[int, int]:
     """Return the epoch and the number of patches delivered, if the state is of this queue.
+
+    Parameters
+    ----------
+    state : mapping
+        What `make_state` returned, in this or another process.
+    expected : mapping
+        What it returns for the queue that is to go on.
 
     Raises
     ------
@@ -52,7 +60,6 @@ def read_state(
     """
     if state.get("version") != VERSION:
         raise StateError(f"expected the state of a queue, version {VERSION}, got {state!r:.200}")
-    expected = make_state(options, data, patches, 0, 0)
     wrong = [
         f"{name}: {theirs!r} in the state, {ours!r} in this queue"
         for name, ours, theirs in _pairs(expected, state)
@@ -61,9 +68,10 @@ def read_state(
     if wrong:
         raise StateError(
             f"the state belongs to another queue ({'; '.join(wrong)}); these must be the same to "
-            f"go on; workers and start method may differ"
+            f"go on; workers, start method and number of ranks may differ"
         )
-    epoch, delivered = state["epoch"], state["delivered"]
+    epoch, delivered = state.get("epoch"), state.get("delivered")
+    patches = expected["data"]["patches"]
     if not (isinstance(epoch, int) and isinstance(delivered, int)):
         raise StateError(f"epoch and delivered are whole numbers, got {epoch!r}, {delivered!r}")
     if epoch < 0 or not 0 <= delivered < patches:

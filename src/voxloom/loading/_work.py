@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from voxloom._random import Stream
-from voxloom.geometry import Box, Index3
+from voxloom.geometry import Box, Index3, Shape3
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import Bytes, Layout
-from voxloom.patches import PatchSampler, copy_image_box
+from voxloom.patches import GridSampler, PatchSampler, copy_image_box
 from voxloom.subjects import Image, Subject, SubjectsDataset, as_subject, load_copy
 
 _T = TypeVar("_T")
@@ -44,7 +44,7 @@ class WorkSpec:
     """Everything a worker needs to know; it is sent to each worker once."""
 
     dataset: Any
-    sampler: PatchSampler
+    sampler: PatchSampler | GridSampler
     seed: int
 
 
@@ -54,8 +54,8 @@ class Opened:
 
     subject: Subject
     layout: Layout
-    draw: Callable[[np.random.Generator], Index3]
-    stream: Stream
+    place: Callable[[int, int], Index3]
+    spatial_shape: Shape3
     seconds: dict[str, float] = field(default_factory=dict)
 
     def outline(self) -> Subject:
@@ -95,19 +95,18 @@ class Workshop:
         read = time.perf_counter()
         transformed = _in_stage("transform", lambda: self._transform(loaded, subject, epoch))
         changed = time.perf_counter()
-        draw = _in_stage("locate", lambda: self._spec.sampler.prepare(transformed))
+        place = _in_stage("locate", lambda: self._prepare(transformed, subject))
         seconds = {
             "read": read - start,
             "transform": changed - read,
             "locate": time.perf_counter() - changed,
         }
         layout = Layout.of(transformed, self._spec.sampler.patch_size)
-        return Opened(transformed, layout, draw, self._stream("patch", subject), seconds)
+        return Opened(transformed, layout, place, transformed.spatial_shape, seconds)
 
     def locate(self, opened: Opened, patch: int, epoch: int) -> Box:
         """Return where a patch of the subject lies."""
-        ini = _in_stage("locate", lambda: opened.draw(opened.stream.at(patch, epoch=epoch)))
-        return Box.at(ini, self._spec.sampler.patch_size)
+        return _in_stage("locate", lambda: self._box(opened, patch, epoch))
 
     def cut(self, opened: Opened, box: Box, memory: Bytes) -> None:
         """Write the patch in `box` into `memory`, laid out as `opened.layout` says."""
@@ -120,6 +119,22 @@ class Workshop:
                 copy_image_box(image, box, views[name], mode)
 
         _in_stage("crop", copy)
+
+    def _prepare(self, subject: Subject, index: int) -> Callable[[int, int], Index3]:
+        """Return what gives the first voxel of a patch of an epoch."""
+        sampler = self._spec.sampler
+        if isinstance(sampler, GridSampler):
+            subject.check_consistent_space()
+            places = sampler.places(subject.spatial_shape)
+            return lambda patch, epoch: places[patch]
+        draw, stream = sampler.prepare(subject), self._stream("patch", index)
+        return lambda patch, epoch: draw(stream.at(patch, epoch=epoch))
+
+    def _box(self, opened: Opened, patch: int, epoch: int) -> Box:
+        sampler, place = self._spec.sampler, opened.place(patch, epoch)
+        if isinstance(sampler, GridSampler):
+            return Box.at(place, sampler.patch_size)
+        return sampler.box_at(opened.spatial_shape, place)
 
     def _stream(self, domain: str, subject: int) -> Stream:
         return Stream(self._spec.seed, domain, subject)

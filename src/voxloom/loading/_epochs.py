@@ -1,0 +1,167 @@
+"""What each epoch consists of: which subjects, how often, and how many patches of each."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from voxloom._errors import QueueError
+from voxloom._random import Stream
+from voxloom.loading._plan import EpochPlan, Integers, PlanOptions, Share, plan_epoch
+from voxloom.patches import GridSampler, PatchSampler
+from voxloom.subjects import NUM_SAMPLES, Subject
+
+Visits = Callable[[int], Integers | None]
+
+
+class Epochs:
+    """The epochs of a queue: their lengths and plans. Pure, once the visits of one are known.
+
+    Parameters
+    ----------
+    counts : (S,) int
+        Patches of each subject, each time it is visited.
+    options : PlanOptions
+        What decides the order.
+    share : Share
+        Which part of the epochs this rank puts out.
+    visits : callable, optional
+        ``visits(epoch)`` returns which subjects the epoch visits, in order; by default the
+        options decide.
+    """
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        options: PlanOptions,
+        share: Share,
+        visits: Visits | None = None,
+    ) -> None:
+        self.counts = np.asarray(counts, dtype=np.int64)
+        self.options, self.share = options, share
+        self._visits = visits
+        self.plan = functools.lru_cache(maxsize=2)(self._plan)
+
+    def length(self, epoch: int) -> int:
+        """Return how many patches of an epoch this rank puts out."""
+        visits = None if self._visits is None else self._visits(epoch)
+        total = int((self.counts if visits is None else self.counts[visits]).sum())
+        per_lane = -(-total // self.share.lanes)
+        return per_lane * (self.share.lanes // self.share.world)
+
+    def _plan(self, epoch: int) -> EpochPlan:
+        visits = None if self._visits is None else self._visits(epoch)
+        return plan_epoch(self.counts, epoch, self.options, visits=visits, share=self.share)
+
+
+def peek_subjects(dataset: Any) -> list[Subject | None]:
+    """Return the subjects unloaded, or None where the data set does not show them."""
+    if hasattr(dataset, "dry_iter"):
+        return list(dataset.dry_iter())
+    return [None] * len(dataset)
+
+
+def count_patches(
+    subjects: Sequence[Subject | None], samples_per_volume: int, sampler: PatchSampler | GridSampler
+) -> list[int]:
+    """Return how many patches each subject gives when it is visited.
+
+    Raises
+    ------
+    QueueError
+        A RuntimeError, if none gives any, or a grid cannot know the shape of a subject.
+    """
+    counts = [_count(subject, samples_per_volume, sampler) for subject in subjects]
+    if not sum(counts):
+        raise QueueError("no subject gives any patch: num_samples is 0 for all of them")
+    return counts
+
+
+def weighted_visits(weights: Sequence[float], num_subjects: int, seed: int) -> Visits:
+    """Return visits of as many subjects as there are, drawn with these weights.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, or all are zero, or there is not one a subject.
+    """
+    shares = np.asarray(weights, dtype=np.float64)
+    if shares.shape != (num_subjects,):
+        raise ValueError(
+            f"subject_weights has one weight a subject, {num_subjects}; got {len(weights)}"
+        )
+    if not np.isfinite(shares).all() or (shares < 0).any() or not shares.sum():
+        raise ValueError(
+            f"subject_weights are finite, not negative and not all zero, got {list(weights)!r:.200}"
+        )
+    edges = np.cumsum(shares)
+    stream = Stream(seed, "weighted subjects")
+
+    def visits(epoch: int) -> Integers:
+        drawn = (stream.words(len(shares), epoch=epoch) >> np.uint64(11)).astype(np.float64) / 2**53
+        places: Integers = np.searchsorted(edges, drawn * edges[-1], side="right")
+        return places
+
+    return visits
+
+
+class SampledVisits:
+    """Visits that a torch Sampler decides, read once an epoch and remembered."""
+
+    def __init__(self, sampler: Any, num_subjects: int) -> None:
+        if not hasattr(sampler, "__len__"):
+            raise ValueError(
+                f"the length of an epoch must be known: subject_sampler has no __len__, "
+                f"{type(sampler).__name__} was given"
+            )
+        self._sampler, self._num_subjects = sampler, num_subjects
+        self.known: dict[int, list[int]] = {}
+
+    def __call__(self, epoch: int) -> Integers:
+        """Return the subjects of an epoch, in order."""
+        if epoch not in self.known:
+            if hasattr(self._sampler, "set_epoch"):
+                self._sampler.set_epoch(epoch)
+            self.known[epoch] = [self._checked(index) for index in self._sampler]
+            for old in [known for known in self.known if known < epoch - 1]:
+                del self.known[old]
+        return np.asarray(self.known[epoch], dtype=np.int64)
+
+    def known_from(self, epoch: int) -> dict[str, list[int]]:
+        """Return what was read for this epoch and later ones, ready for JSON."""
+        return {str(number): order for number, order in self.known.items() if number >= epoch}
+
+    def restore(self, known: Any) -> None:
+        """Take over what another queue's sampler gave, as `known_from` returned it."""
+        self.known = {int(number): list(order) for number, order in (known or {}).items()}
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def _checked(self, index: Any) -> int:
+        number = int(index)
+        if not 0 <= number < self._num_subjects:
+            raise QueueError(
+                f"subject_sampler gave {number}, the data set has {self._num_subjects} subjects"
+            )
+        return number
+
+
+def _count(
+    subject: Subject | None, samples_per_volume: int, sampler: PatchSampler | GridSampler
+) -> int:
+    if isinstance(sampler, GridSampler):
+        if subject is None:
+            raise QueueError("a GridSampler needs a data set with dry_iter() to count its patches")
+        return len(sampler.places(subject.spatial_shape))
+    if subject is None or NUM_SAMPLES not in subject:
+        return samples_per_volume
+    number = subject[NUM_SAMPLES]
+    if isinstance(number, bool) or not hasattr(number, "__index__") or number < 0:
+        raise ValueError(
+            f"num_samples of {subject.describe()} is a whole number of at least 0, got {number!r}"
+        )
+    return int(number)
