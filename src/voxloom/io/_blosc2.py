@@ -1,0 +1,113 @@
+"""Blosc2 arrays, ``.b2nd``, read by region: the format that nnU-Net 2.6 and later prepare."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+
+from voxloom._errors import VolumeReadError
+from voxloom._extras import import_extra
+from voxloom.geometry import Box
+from voxloom.io._failures import damaged, reading
+from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
+from voxloom.io._shapes import check_numbers, four_axes
+from voxloom.io._source import Array, VolumeSource
+
+_OPEN_FILES: Final = 32
+_FRAME_MAGIC: Final = b"b2frame"
+_MOST_CHUNK_BYTES: Final = 2**31
+
+
+@final
+class Blosc2Source(VolumeSource):
+    """A ``.b2nd`` array ``(W, H)``, ``(W, H, D)`` or ``(C, W, H, D)``, axes as stored.
+
+    The file has no affine: where the array's variable-length metadata hold ``affine``, 4x4,
+    RAS+, mm, it is used; otherwise the space is the identity. nnU-Net keeps the spacing in a
+    pickle beside the file, which is never opened, and stores its axes from the slowest to the
+    fastest of the original file: what was ``(x, y, z)`` is ``(z, y, x)`` here.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Raises
+    ------
+    VolumeNotFoundError
+        If there is no such file.
+    VolumeReadError
+        If it is damaged or is no volume.
+    UnknownFormatError
+        If the elements are not plain numbers.
+    MissingExtraError
+        If blosc2 is not installed.
+
+    Examples
+    --------
+    >>> import blosc2, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = blosc2.asarray(np.ones((1, 4, 5, 6), "f4"), urlpath=f"{folder}/case.b2nd")
+    ...     Blosc2Source(f"{folder}/case.b2nd").shape
+    (1, 4, 5, 6)
+    """
+
+    reads_regions = True
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path: str = os.fspath(path)
+        _check_frame(self.path)
+        stamp = stamp_of(self.path)
+        with decoding(self.path, "blosc2"):
+            stored = _open(self.path, stamp)
+            self._axes = len(stored.shape)
+            check_numbers(self.path, stored.dtype)
+            self.shape = four_axes(self.path, tuple(int(n) for n in stored.shape))
+            self.dtype = stored.dtype.newbyteorder("=")
+            metadata = stored.schunk.vlmeta
+            affine = metadata["affine"] if "affine" in metadata else np.eye(4)
+        self.space = space_in(self.path, self.shape[1:], affine)
+
+    def read(self, box: Box | None = None) -> Array:
+        """Return the voxels in `box`, or all, C-contiguous."""
+        if box is not None:
+            self.check_box(box)
+        box = box or Box((0, 0, 0), self.spatial_shape)
+        places = {2: box.slices[:2], 3: box.slices, 4: (slice(None), *box.slices)}[self._axes]
+        with decoding(self.path, "blosc2"):
+            voxels = np.asarray(_open(self.path, stamp_of(self.path))[places])
+        return voxels.reshape(self.shape[0], *box.size).astype(self.dtype, copy=False)
+
+
+@lru_cache(maxsize=_OPEN_FILES)
+def _open(path: str, stamp: FileStamp) -> Any:
+    # The binding holds the interpreter's lock: more than one thread a file only takes cores
+    # from the other workers.
+    blosc2 = import_extra("blosc2", "zarr")
+    stored = blosc2.open(path, mode="r", dparams={"nthreads": 1})
+    if not isinstance(stored, blosc2.NDArray):
+        raise VolumeReadError(f"{path}: expected an array, it holds a {type(stored).__name__}")
+    chunk_bytes = int(np.prod(stored.chunks, dtype=object)) * stored.dtype.itemsize
+    if chunk_bytes > _MOST_CHUNK_BYTES:
+        raise VolumeReadError(
+            f"{path}: one chunk has {chunk_bytes} bytes, reading a voxel would take them all; "
+            "store it in smaller chunks"
+        )
+    return stored
+
+
+def _check_frame(path: str) -> None:
+    """Raise unless the file is a whole frame: the library reads past the end of a cut one."""
+    with reading(path):
+        there = Path(path).stat().st_size
+        with Path(path).open("rb") as file:
+            first = file.read(32)
+    if first[2:9] != _FRAME_MAGIC or len(first) < 32:
+        raise damaged(path, "does not begin as a blosc2 array in one file does")
+    frame_bytes = int.from_bytes(first[16:24], "big")
+    if frame_bytes != there:
+        raise damaged(path, f"says it has {frame_bytes} bytes, it has {there}")

@@ -1,0 +1,160 @@
+"""Where the voxels of an unencoded NRRD or MetaImage file lie, so that they can be mapped.
+
+Formats: NRRD (Kindlmann, teem), MetaIO (Kitware). Geometry is not read here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from voxloom.io._failures import damaged, reading
+
+_LONGEST_HEADER: Final = 1 << 20
+_RAW: Final = {"raw"}
+_DEFLATED: Final = {"gzip", "gz"}
+_IN_HEADER: Final = "LOCAL"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVoxels:
+    """What a header says about its voxels in the file.
+
+    Attributes
+    ----------
+    path : str
+        The file that holds them: the header itself, or one beside it.
+    offset : int
+        Bytes before the first voxel; -1 if they are the last bytes of the file.
+    encoding : {'raw', 'deflate', 'other'}
+        How they are packed.
+    big_endian : bool
+        Byte order of what is unpacked.
+    components_first : bool
+        Whether the components of a voxel follow each other.
+    """
+
+    path: str
+    offset: int
+    encoding: str
+    big_endian: bool
+    components_first: bool
+
+    def raw_offset(self, voxel_bytes: int) -> int:
+        """Return the offset of the first voxel, checked against the size of the file.
+
+        Raises
+        ------
+        VolumeReadError
+            If the file is too short for what its header says.
+        """
+        with reading(self.path):
+            there = Path(self.path).stat().st_size
+        offset = there - voxel_bytes if self.offset < 0 else self.offset
+        if offset < 0 or offset + voxel_bytes > there:
+            raise damaged(
+                self.path,
+                f"the header says {voxel_bytes} bytes of voxels, the file has "
+                f"{max(there - max(self.offset, 0), 0)} for them",
+            )
+        return offset
+
+
+def find_voxels(path: str) -> StoredVoxels | None:
+    """Return where the voxels of a NRRD or MetaImage lie, or None where it is not that simple.
+
+    Parameters
+    ----------
+    path : str
+        A file ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd``.
+
+    Raises
+    ------
+    VolumeReadError
+        If the file cannot be read.
+    """
+    with reading(path), Path(path).open("rb") as file:
+        head = file.read(_LONGEST_HEADER)
+    if path.lower().endswith((".nrrd", ".nhdr")):
+        return _find_in_nrrd(path, head)
+    return _find_in_meta(path, head)
+
+
+def _find_in_nrrd(path: str, head: bytes) -> StoredVoxels | None:
+    ends = [(head.find(blank), len(blank)) for blank in (b"\n\n", b"\r\n\r\n")]
+    found = [(place, width) for place, width in ends if place >= 0]
+    end, width = min(found, default=(len(head), 0))
+    fields = _fields(head[:end], ":")
+    if not head.startswith(b"NRRD") or _whole(fields.get("line skip", "0")):
+        return None
+    skip = _whole(fields.get("byte skip", "0"))
+    detached = fields.get("data file", fields.get("datafile"))
+    if detached and (detached.startswith("LIST") or "%" in detached):
+        return None
+    encoding = fields.get("encoding", "").lower()
+    if skip is None or (skip and encoding not in _RAW):
+        return None
+    start = 0 if detached else end + width
+    return StoredVoxels(
+        path=_beside(path, detached) if detached else path,
+        offset=-1 if skip < 0 else start + skip,
+        encoding="raw" if encoding in _RAW else "deflate" if encoding in _DEFLATED else "other",
+        big_endian=fields.get("endian", "little").lower() == "big",
+        components_first=_components_first(fields),
+    )
+
+
+def _components_first(fields: dict[str, str]) -> bool:
+    kinds = fields.get("kinds", "").split()
+    spatial = {"domain", "space", "time"}
+    return all(kind.lower() in spatial for kind in kinds[1:])
+
+
+def _find_in_meta(path: str, head: bytes) -> StoredVoxels | None:
+    lines = head.split(b"\n")
+    length = 0
+    for number, line in enumerate(lines):
+        length += len(line) + 1
+        if line.strip().lower().startswith(b"elementdatafile"):
+            fields = _fields(b"\n".join(lines[: number + 1]), "=")
+            break
+    else:
+        return None
+    name = fields["elementdatafile"]
+    skip = _whole(fields.get("headersize", "0"))
+    if skip is None or name.startswith("LIST") or "%" in name:
+        return None
+    local = name.upper() == _IN_HEADER
+    packed = fields.get("compresseddata", "false").lower() == "true"
+    msb = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "false"))
+    binary = fields.get("binarydata", "true").lower() == "true"
+    return StoredVoxels(
+        path=path if local else _beside(path, name),
+        offset=length if local else skip,
+        encoding="deflate" if packed else "raw" if binary else "other",
+        big_endian=msb.lower() == "true",
+        components_first=True,
+    )
+
+
+def _fields(head: bytes, separator: str) -> dict[str, str]:
+    fields = {}
+    for line in head.decode("latin-1").splitlines():
+        key, found, value = line.partition(separator)
+        if found and not line.startswith("#"):
+            fields[key.strip().lower()] = value.strip()
+    return fields
+
+
+def _whole(text: str) -> int | None:
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if -1 <= number < math.inf else None
+
+
+def _beside(path: str, name: str) -> str:
+    return str(Path(path).parent / name)
