@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxloom._errors import SubjectError
+from voxloom.subjects._default_collate import register_in_torch
 from voxloom.subjects._image import Image
 from voxloom.subjects._keys import DATA
 from voxloom.subjects._subject import Subject
+
+if TYPE_CHECKING:
+    import torch
 
 
 def collate(batch: Sequence[Subject]) -> dict[str, Any]:
@@ -34,6 +37,8 @@ def collate(batch: Sequence[Subject]) -> dict[str, Any]:
     >>> tuple(batch["t1"]["data"].shape), batch["age"].tolist(), batch["site"]
     ((2, 1, 4, 4, 4), [40, 41], ['A', 'A'])
     """
+    if not batch:
+        raise SubjectError("a batch has at least one subject, got none")
     first = batch[0]
     for other in batch:
         if other.keys() != first.keys():
@@ -45,39 +50,62 @@ def collate(batch: Sequence[Subject]) -> dict[str, Any]:
 
 
 def collate_metadata(values: Sequence[Any]) -> Any:
-    """Stack numbers and arrays of equal shape into a tensor; list anything else."""
+    """Stack numbers and arrays of equal shape into a tensor; list anything else.
+
+    Floats are float64, whole numbers int64, in mixture float64; dictionaries with the same
+    keys are collated key by key.
+
+    Examples
+    --------
+    >>> collate_metadata([{"age": 40}, {"age": 41}]), collate_metadata([None, 3])
+    ({'age': tensor([40, 41])}, [None, 3])
+    """
+    if all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values):
+        return {key: collate_metadata([value[key] for value in values]) for key in values[0]}
+    tensors = _as_tensors(values)
+    if tensors is None or len({tensor.shape for tensor in tensors}) > 1:
+        return list(values)
+    import torch
+
+    return torch.stack(tensors)
+
+
+def _as_tensors(values: Sequence[Any]) -> list[torch.Tensor] | None:
     import torch
 
     kinds = {type(value) for value in values}
-    if kinds <= {bool} or kinds <= {int} or kinds <= {float}:
-        dtype = torch.float64 if kinds == {float} else None
-        return torch.tensor(values, dtype=dtype)
-    if kinds <= {int, float}:
-        return torch.tensor(values, dtype=torch.float64)
-    if all(isinstance(v, np.ndarray | np.generic) and v.dtype.kind in "biuf" for v in values):
-        values = [torch.as_tensor(np.array(value)) for value in values]
+    if kinds == {bool} or (kinds == {int} and all(-(2**63) <= n < 2**63 for n in values)):
+        return [torch.tensor(value) for value in values]
+    if float in kinds and kinds <= {int, float}:
+        return [torch.tensor(float(value), dtype=torch.float64) for value in values]
     if all(isinstance(value, torch.Tensor) for value in values):
-        shapes = {value.shape for value in values}
-        return torch.stack(list(values)) if len(shapes) == 1 else list(values)
-    if all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values):
-        return {key: collate_metadata([value[key] for value in values]) for key in values[0]}
-    return list(values)
+        return list(values)
+    if all(isinstance(v, np.ndarray | np.generic) and _fits_torch(v.dtype) for v in values):
+        return [torch.from_numpy(np.array(v, dtype=v.dtype.newbyteorder("="))) for v in values]
+    return None
 
 
-@functools.cache
+def _fits_torch(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biuf" and dtype.itemsize <= 8
+
+
 def teach_default_collate() -> None:
     """Let torch's own `default_collate` make the same batches, so a plain DataLoader works."""
-    from torch.utils.data._utils.collate import default_collate_fn_map
+    import torch.utils.data  # noqa: F401  without torch there is nothing to teach
 
-    def collate_subjects(batch: list[Subject], *, collate_fn_map: Any = None) -> dict[str, Any]:
-        return collate(batch)
-
-    default_collate_fn_map[Subject] = collate_subjects
+    register_in_torch(Subject)
 
 
 def _collate_item(name: str, values: list[Any]) -> Any:
     if not isinstance(values[0], Image):
         return collate_metadata(values)
+    for image in values:
+        if not isinstance(image, Image) or image.keys() != values[0].keys():
+            found = sorted(image) if isinstance(image, Image) else type(image).__name__
+            raise SubjectError(
+                f"image {name!r} is an image with the same metadata in all subjects of one batch, "
+                f"got {sorted(values[0])} and {found}"
+            )
     return {key: _collate_image(name, key, values) for key in values[0]}
 
 

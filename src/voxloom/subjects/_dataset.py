@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from voxloom._errors import SubjectError
 from voxloom.subjects._collate import teach_default_collate
@@ -80,8 +83,7 @@ class SubjectsDataset:
     def __getitem__(self, index: Any) -> Subject:
         teach_default_collate()
         subject = self._subjects[self._checked_index(index)]
-        if self.load_getitem:
-            subject = load_copy(subject)
+        subject = load_copy(subject) if self.load_getitem else lazy_copy(subject)
         if self._transform is None:
             return subject
         return as_subject(self._transform(subject), "the transform of the data set")
@@ -103,12 +105,20 @@ class SubjectsDataset:
 
 
 def load_copy(subject: Subject) -> Subject:
-    """Return the subject with its voxels decoded into memory of their own."""
-    images = subject.get_images_dict(intensity_only=False)
-    return subject.replace(**{name: _load_copy(image) for name, image in images.items()})
+    """Return the subject with its voxels decoded, and everything in memory of its own."""
+    return subject.replace(**{name: _own_copy(value, load=True) for name, value in subject.items()})
 
 
-def _load_copy(image: Image) -> Image:
-    voxels = image.read()
-    shared = image.is_loaded or not voxels.flags.writeable
-    return image.with_data(voxels.copy(order="K") if shared else voxels)
+def lazy_copy(subject: Subject) -> Subject:
+    """Return the subject in memory of its own, without decoding what is not decoded."""
+    copied = {name: _own_copy(value, load=False) for name, value in subject.items()}
+    return subject.replace(**copied)
+
+
+def _own_copy(value: Any, *, load: bool) -> Any:
+    if isinstance(value, Image):
+        image = copy.deepcopy(value)
+        return image if image.is_loaded or not load else image.with_data(image.read_own())
+    # Only what a transform may change in place: a model or an open file is passed on.
+    changeable = isinstance(value, list | dict | set | np.ndarray) or hasattr(value, "detach")
+    return copy.deepcopy(value) if changeable else value

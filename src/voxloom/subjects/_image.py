@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from os import PathLike, fspath
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from voxloom._errors import FrozenError, ImageError, UnknownImageError, VolumeNotFoundError
-from voxloom.geometry import Affine, Box, Shape3, Space, as_affine
-from voxloom.io import Array, ArraySource, Shape4, VolumeSource
+from voxloom._errors import FrozenError, ImageError, UnknownImageError, VoxloomError
+from voxloom.geometry import Affine, Box, Shape3, Space, as_affine, box_of_slices
+from voxloom.io import (
+    Array,
+    ArraySource,
+    ChannelSource,
+    ReaderSource,
+    Shape4,
+    VolumeSource,
+    open_volume,
+    write_nifti,
+)
 from voxloom.subjects._keys import AFFINE, DATA, INTENSITY, LABEL, PATH, SAMPLING_MAP, STEM, TYPE
+from voxloom.subjects._paths import (
+    AnyPath,
+    PathReader,
+    Paths,
+    Reader,
+    as_paths,
+    as_reader,
+    stem_of,
+    text_of,
+)
+from voxloom.subjects._voxels import as_voxels, shareable, widened
 
 if TYPE_CHECKING:
     import torch
 
-    Voxels = torch.Tensor | Array
-
-AnyPath = str | PathLike[str]
-Reader = Callable[[Path], tuple[Any, Any]]
+    from voxloom.subjects._voxels import Voxels
 
 _TYPES = (INTENSITY, LABEL, SAMPLING_MAP)
-_WIDER = {np.dtype(np.uint16): np.dtype(np.int32), np.dtype(np.uint32): np.dtype(np.int64)}
+_KEYS = (DATA, AFFINE, TYPE, PATH, STEM)
 
 
 class Image(Mapping[str, Any]):
@@ -70,7 +87,7 @@ class Image(Mapping[str, Any]):
     _affine: Affine | None
     _array: Array | None
     _metadata: dict[str, Any]
-    _path: Path | tuple[Path, ...] | None
+    _path: Paths | None
     _reader: Reader | None
     _source: VolumeSource | None
     _type: str
@@ -78,7 +95,7 @@ class Image(Mapping[str, Any]):
     def __init__(
         self,
         path: AnyPath | Sequence[AnyPath] | None = None,
-        type: str | None = None,  # noqa: A002 - the field's name
+        type: str | None = None,
         tensor: Voxels | None = None,
         affine: npt.ArrayLike | None = None,
         reader: Reader | None = None,
@@ -90,26 +107,25 @@ class Image(Mapping[str, Any]):
         clash = sorted({DATA, STEM} & metadata.keys())
         if clash:
             raise ImageError(f"{clash} cannot be set here; voxels are given as tensor=")
-        files = _as_paths(path, verify=verify_path)
-        array = None if tensor is None else _as_array(tensor)
-        matrix = None if affine is None else _checked_affine(affine)
         self._set(
-            _affine=matrix,
-            _array=array,
+            _affine=_as_matrix(affine),
+            _array=None,
             _metadata=dict(metadata),
-            _path=files,
-            _reader=reader,
-            _source=None if array is None else ArraySource(array, matrix),
+            _path=None if path is None else as_paths(path, verify=verify_path),
+            _reader=as_reader(reader),
+            _source=None,
             _type=self._checked_type(type),
         )
+        if tensor is not None:
+            self._set_voxels(tensor)
 
     @classmethod
-    def from_source(cls, source: VolumeSource, type: str | None = None, **metadata: Any) -> Self:  # noqa: A002
+    def from_source(cls, source: VolumeSource, type: str | None = None, **metadata: Any) -> Self:
         """Return an image of voxels that `source` reads."""
         image = cls.__new__(cls)
         image._set(
             _affine=None,
-            _array=source.array if isinstance(source, ArraySource) else None,
+            _array=shareable(source.array) if isinstance(source, ArraySource) else None,
             _metadata=metadata,
             _path=None if source.path is None else Path(source.path),
             _reader=None,
@@ -161,7 +177,8 @@ class Image(Mapping[str, Any]):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the voxels. Unsigned 16 and 32 bits become int32 and int64, as torch needs."""
-        return _WIDER.get(self.source.dtype, self.source.dtype)
+        dtype: np.dtype[Any] = self.source.dtype
+        return widened(dtype)
 
     @property
     def type(self) -> str:
@@ -169,7 +186,7 @@ class Image(Mapping[str, Any]):
         return self._type
 
     @property
-    def path(self) -> Path | tuple[Path, ...] | None:
+    def path(self) -> Paths | None:
         """The file or files, or None."""
         return self._path
 
@@ -182,8 +199,7 @@ class Image(Mapping[str, Any]):
     def array(self) -> Array:
         """The voxels, ``(C, W, H, D)``, decoded at the first call and then kept."""
         if self._array is None:
-            voxels = self.read()
-            self._set(_array=voxels if voxels.flags.writeable else voxels.copy(order="K"))
+            self._set(_array=self.read_own())
         assert self._array is not None
         return self._array
 
@@ -204,11 +220,18 @@ class Image(Mapping[str, Any]):
 
         The result may be a read-only view, in any memory order.
         """
-        if self._array is not None:
-            whole = ArraySource(self._array)
-            return whole.read(box)
-        voxels = self.source.read(box)
-        return voxels.astype(self.dtype, copy=False)
+        if self._array is None:
+            return self.source.read(box).astype(self.dtype, copy=False)
+        if box is None:
+            return self._array
+        self.source.check_box(box)
+        return self._array[(slice(None), *box.slices)]
+
+    def read_own(self) -> Array:
+        """Return all voxels in memory that nothing else holds, without keeping them."""
+        voxels = self.read()
+        lent = self.is_loaded or isinstance(self.source, ArraySource | ReaderSource)
+        return voxels.copy(order="K") if lent or not voxels.flags.writeable else voxels
 
     def load(self) -> Self:
         """Decode the voxels now and keep them; return the image itself."""
@@ -226,25 +249,45 @@ class Image(Mapping[str, Any]):
         >>> float(image.with_data(image.data * 3).data.max())
         3.0
         """
-        array = _as_array(data)
-        matrix = self.space.affine if affine is None else _checked_affine(affine)
-        changed = self.__class__.__new__(self.__class__)
-        changed._set(
-            _affine=matrix,
-            _array=array,
-            _metadata=self._metadata,
-            _path=self._path,
-            _reader=None,
-            _source=ArraySource(array, matrix, self.source.path),
-            _type=self._type,
-        )
+        matrix = _as_matrix(affine)
+        changed = self._twin(_affine=self.space.affine if matrix is None else matrix, _reader=None)
+        changed._set_voxels(data)
         return changed
 
-    def __getitem__(self, key: str) -> Any:
+    def crop(self, box: Box) -> Self:
+        """Return the image of the voxels in `box`, in memory of its own, at its place.
+
+        ``image[:, 2:-3]`` does the same: slices along W, H and D, as many as are wanted.
+
+        Raises
+        ------
+        GeometryError
+            If the box does not lie inside the image.
+
+        Examples
+        --------
+        >>> image = ScalarImage(tensor=np.ones((1, 10, 10, 10), dtype=np.float32))
+        >>> cropped = image[:, 2:-3]
+        >>> cropped.spatial_shape, cropped.affine[:3, 3].tolist()
+        ((10, 5, 10), [0.0, 2.0, 0.0])
+        """
+        return self.with_data(self.read(box).copy(order="K"), self.space.crop(box).affine)
+
+    def numpy(self) -> Array:
+        """Return the voxels as an array over the same memory as `data`."""
+        return self.array
+
+    def save(self, path: AnyPath) -> None:
+        """Write the voxels and the affine as NIfTI. See `voxloom.io.write_nifti`."""
+        write_nifti(path, self.read(), self.affine)
+
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, str):
+            return self.crop(box_of_slices(key, self.spatial_shape))
         if key == PATH:
-            return _as_text(self._path, str)
+            return text_of(self._path)
         if key == STEM:
-            return _as_text(self._path, _stem)
+            return text_of(self._path, stem_of)
         if key in (DATA, AFFINE, TYPE):
             return getattr(self, key)
         if key in self._metadata:
@@ -252,10 +295,22 @@ class Image(Mapping[str, Any]):
         raise UnknownImageError(f"an image has {list(self)}, not {key!r}")
 
     def __iter__(self) -> Iterator[str]:
-        return iter((DATA, AFFINE, TYPE, PATH, STEM, *self._metadata))
+        return iter((*_KEYS, *self._metadata))
+
+    def __contains__(self, key: object) -> bool:
+        return key in _KEYS or key in self._metadata
 
     def __len__(self) -> int:
-        return 5 + len(self._metadata)
+        return len(_KEYS) + len(self._metadata)
+
+    def __copy__(self) -> Self:
+        return self._twin()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = self._twin(_metadata=deepcopy(self._metadata, memo))
+        if self._array is not None:  # it may have been changed since it was read
+            copied._set_voxels(self._array.copy(order="K"))
+        return copied
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -268,6 +323,15 @@ class Image(Mapping[str, Any]):
             f"an image is frozen: {name} cannot be assigned; make a new one with "
             f"image.with_data(...) and put it into its subject with subject.replace(...)"
         )
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.__setattr__(repr(key), value)
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenError(f"an image is frozen: {name} cannot be deleted")
+
+    def __delitem__(self, key: str) -> None:
+        self.__delattr__(repr(key))
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: getattr(self, name) for name in Image.__slots__}
@@ -286,17 +350,28 @@ class Image(Mapping[str, Any]):
                 f"shape: {self.shape}; spacing: ({x:.2f}, {y:.2f}, {z:.2f}); "
                 f"orientation: {''.join(self.orientation)}+; dtype: {self.dtype}; "
             )
-        except OSError as error:
+        except (OSError, VoxloomError) as error:
             facts = f"unreadable: {error}; "
         return f"{type(self).__name__}({facts}{where})"
 
     def _open(self) -> VolumeSource:
-        from voxloom.io import ChannelSource, open_volume
-
         assert self._path is not None
+        reader = None if self._reader is None else PathReader(self._reader)
         if isinstance(self._path, tuple):
-            return ChannelSource([open_volume(path, reader=self._reader) for path in self._path])
-        return open_volume(self._path, reader=self._reader)
+            return ChannelSource([open_volume(path, reader) for path in self._path])
+        return open_volume(self._path, reader)
+
+    def _set_voxels(self, voxels: Voxels) -> None:
+        array = as_voxels(voxels)
+        name = text_of(self._path)
+        path = None if self._path is None else name if isinstance(name, str) else name[0]
+        self._set(_array=shareable(array), _source=ArraySource(array, self._affine, path))
+
+    def _twin(self, **changes: Any) -> Self:
+        state = {name: getattr(self, name) for name in Image.__slots__}
+        twin = self.__class__.__new__(self.__class__)
+        twin._set(**{**state, **changes})
+        return twin
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -328,60 +403,7 @@ class LabelMap(Image):
     _default_type = LABEL
 
 
-def _as_paths(
-    path: AnyPath | Sequence[AnyPath] | None, *, verify: bool
-) -> Path | tuple[Path, ...] | None:
-    if path is None:
-        return None
-    if not isinstance(path, str | PathLike):
-        if not isinstance(path, Sequence) or not path:
-            raise ImageError(f"a path is text, a path object or a list of them, got {path!r}")
-        return tuple(_as_path(one, verify=verify) for one in path)
-    return _as_path(path, verify=verify)
-
-
-def _as_path(path: AnyPath, *, verify: bool) -> Path:
-    if not isinstance(path, str | PathLike):
-        raise ImageError(f"a path is text or a path object, got {path!r}")
-    file = Path(fspath(path)).expanduser()
-    if verify and not file.exists():
-        raise VolumeNotFoundError(f"there is no file {str(file)!r}")
-    return file
-
-
-def _as_array(voxels: Any) -> Array:
-    if not isinstance(voxels, np.ndarray):
-        if not hasattr(voxels, "detach"):
-            raise ImageError(
-                f"voxels are a tensor or an array (C, W, H, D), got {type(voxels).__name__}"
-            )
-        voxels = voxels.detach().cpu().numpy()
-    if voxels.ndim != 4 or 0 in voxels.shape:
-        raise ImageError(
-            f"voxels have four axes (C, W, H, D), none empty; got shape {tuple(voxels.shape)}"
-        )
-    if voxels.dtype.kind not in "biuf":
-        raise ImageError(f"voxels are integers, floats or bools, got dtype {voxels.dtype}")
-    array = voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
-    wide = _WIDER.get(array.dtype)
-    if wide is not None:
-        array = array.astype(wide)
-    if not array.flags.writeable or any(step < 0 for step in array.strides):
-        array = array.copy(order="K")
-    return array
-
-
-def _checked_affine(affine: npt.ArrayLike) -> Affine:
-    if np.ndim(affine) == 0:
+def _as_matrix(affine: npt.ArrayLike | None) -> Affine | None:
+    if affine is not None and np.ndim(affine) == 0:
         raise ImageError(f"an affine is a 4x4 matrix, got {affine!r}")
-    return as_affine(affine)
-
-
-def _as_text(path: Path | tuple[Path, ...] | None, show: Callable[[Path], str]) -> Any:
-    if path is None:
-        return ""
-    return [show(one) for one in path] if isinstance(path, tuple) else show(path)
-
-
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0]
+    return None if affine is None else as_affine(affine)

@@ -11,12 +11,15 @@ from voxloom._errors import (
     SubjectError,
     UnknownImageError,
 )
-from voxloom.geometry import Shape3, Space
+from voxloom.geometry import Box, Shape3, Space, box_of_slices
 from voxloom.io import Shape4
+from voxloom.subjects._default_collate import register_in_torch
 from voxloom.subjects._image import Image
 from voxloom.subjects._keys import INTENSITY
 
 SPACE_TOLERANCE = 0.05
+
+_CHANGING = {"add_image", "remove_image", "update", "pop", "popitem", "clear", "setdefault"}
 
 
 class Subject(Mapping[str, Any]):
@@ -66,25 +69,34 @@ class Subject(Mapping[str, Any]):
             raise SubjectError(f"a subject is made of one mapping, or keywords, got {items!r}")
         merged = {**(items or {}), **more}
         for name in merged:
-            _check_name(name)
+            _check_name(type(self), name)
         if not any(isinstance(value, Image) for value in merged.values()):
             raise SubjectError(f"a subject has at least one image, got only {sorted(merged)}")
-        self._set(_items=merged, _space=None, _space_tolerance=float(space_tolerance))
+        tolerance = _checked_tolerance(space_tolerance)
+        self._set(_items=merged, _space=None, _space_tolerance=tolerance)
+        register_in_torch(Subject)
 
-    def replace(self, **items: Any) -> Self:
+    def replace(self, /, *, space_tolerance: float | None = None, **items: Any) -> Self:
         """Return a new subject with these images and metadata changed or added."""
-        changed = self.__class__.__new__(self.__class__)
-        Subject.__init__(changed, self._items, space_tolerance=self._space_tolerance, **items)
-        return changed
+        tolerance = self._space_tolerance if space_tolerance is None else space_tolerance
+        return self._remade({**self._items, **items}, tolerance)
 
     def without(self, *names: str) -> Self:
         """Return a new subject that lacks these images and metadata."""
         for name in names:
             _ = self[name]
         kept = {name: value for name, value in self._items.items() if name not in names}
-        changed = self.__class__.__new__(self.__class__)
-        Subject.__init__(changed, kept, space_tolerance=self._space_tolerance)
-        return changed
+        return self._remade(kept, self._space_tolerance)
+
+    def crop(self, box: Box) -> Self:
+        """Return the subject with all images cropped to `box`. See `Image.crop`.
+
+        ``subject[0:5, :, 2:-3]`` does the same: slices along W, H and D.
+        """
+        _ = self.spatial_shape
+        images = self.get_images_dict(intensity_only=False)
+        cropped = {name: image.crop(box) for name, image in images.items()}
+        return self._remade({**self._items, **cropped}, self._space_tolerance)
 
     def get_images_dict(
         self,
@@ -151,12 +163,14 @@ class Subject(Mapping[str, Any]):
     @property
     def spatial_shape(self) -> Shape3:
         """``(W, H, D)`` of all images."""
-        return _shared(self, "spatial_shape")  # type: ignore[return-value]
+        shared: Shape3 = _shared(self, "spatial_shape")
+        return shared
 
     @property
     def shape(self) -> Shape4:
         """``(C, W, H, D)`` of all images, where they have the same number of channels."""
-        return _shared(self, "shape")  # type: ignore[return-value]
+        shared: Shape4 = _shared(self, "shape")
+        return shared
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -188,7 +202,9 @@ class Subject(Mapping[str, Any]):
                 return f"the subject of {image['path']!r}"
         return f"the subject with images {self.get_images_names()}"
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: Any) -> Any:
+        if not isinstance(name, str):
+            return self.crop(box_of_slices(name, self.spatial_shape))
         try:
             return self._items[name]
         except KeyError:
@@ -197,9 +213,17 @@ class Subject(Mapping[str, Any]):
             ) from None
 
     def __getattr__(self, name: str) -> Any:
+        if name in _CHANGING:
+            raise FrozenError(
+                f"a subject is frozen, it has no {name}; make a new one with "
+                f"subject.replace(name=...) or subject.without(name)"
+            )
         if name.startswith("_") or name not in self._items:
             raise AttributeError(f"a subject with {list(self)} has no attribute {name!r}")
         return self._items[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
@@ -225,32 +249,54 @@ class Subject(Mapping[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         self.__setattr__(name, value)
 
+    def __delattr__(self, name: str) -> None:
+        self.__delitem__(name)
+
     def __delitem__(self, name: str) -> None:
-        raise FrozenError(f"a subject is frozen; make a new one with subject.without({name!r})")
+        raise FrozenError(
+            f"a subject is frozen: {name} cannot be deleted; "
+            f"make a new one with subject.without({name!r}), or subject.replace(...)"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in Subject.__slots__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._set(**state)
+        register_in_torch(Subject)
 
     def __repr__(self) -> str:
         images = len(self.get_images_names())
         return f"{type(self).__name__}(keys: {tuple(self)}; images: {images})"
+
+    def _remade(self, items: dict[str, Any], space_tolerance: float) -> Self:
+        changed = self.__class__.__new__(self.__class__)
+        Subject.__init__(changed, items, space_tolerance=space_tolerance)
+        return changed
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
 
-def _check_name(name: Any) -> None:
+def _check_name(kind: type[Subject], name: Any) -> None:
     if not isinstance(name, str):
         raise SubjectError(f"names in a subject are text, got {name!r}")
-    if name.startswith("_") or hasattr(Subject, name):
+    if name.startswith("_") or name in _CHANGING or hasattr(kind, name):
         raise SubjectError(
             f"a subject cannot hold anything called {name!r}: it would hide the method or "
             f"attribute of that name; choose another name"
         )
+
+
+def _checked_tolerance(tolerance: Any) -> float:
+    try:
+        voxels = float(tolerance)
+    except (TypeError, ValueError):
+        voxels = -1.0
+    if not voxels >= 0:
+        raise SubjectError(f"space_tolerance is a number of voxels, 0 or more, got {tolerance!r}")
+    return voxels
 
 
 def _shared(subject: Subject, attribute: str) -> Any:

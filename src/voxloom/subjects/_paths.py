@@ -1,0 +1,100 @@
+"""The file or files of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from voxloom._errors import ImageError, VolumeNotFoundError
+
+AnyPath = str | PathLike[str]
+Paths = Path | tuple[Path, ...]
+Reader = Callable[[Path], Any]
+
+
+def as_paths(path: AnyPath | Sequence[AnyPath], *, verify: bool) -> Paths:
+    """Return a path, or a tuple of paths for a sequence, with ``~`` resolved.
+
+    Raises
+    ------
+    ImageError
+        If it is something else.
+    VolumeNotFoundError
+        If `verify` and there is no such file.
+
+    Examples
+    --------
+    >>> as_paths(["t1.nii", "t2.nii"], verify=False)[1].name
+    't2.nii'
+    """
+    if isinstance(path, str | PathLike):
+        return _as_path(path, verify=verify)
+    several: Any = path  # whatever the annotation says
+    if not isinstance(several, Sequence) or not several:
+        raise ImageError(f"a path is text, a path object or a list of them, got {path!r}")
+    return tuple(_as_path(one, verify=verify) for one in several)
+
+
+def text_of(path: Paths | None, show: Callable[[Path], str] = str) -> str | list[str]:
+    """Return a path as text, several as a list, none as ``''``; `show` says how."""
+    if path is None:
+        return ""
+    return [show(one) for one in path] if isinstance(path, tuple) else show(path)
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of a file up to its first dot.
+
+    Examples
+    --------
+    >>> stem_of(Path("data/sub-01_T1w.nii.gz"))
+    'sub-01_T1w'
+    """
+    return path.name.split(".")[0]
+
+
+def as_reader(reader: Any) -> Reader | None:
+    """Return a reader of the user, or None.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be called.
+    """
+    if reader is None:
+        return None
+    if not callable(reader):
+        raise ImageError(f"a reader is a function of a path, got {reader!r}")
+    function: Reader = reader
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class PathReader:
+    """A reader of the user, which is called with a `Path`."""
+
+    reader: Reader
+
+    def __call__(self, path: str) -> Any:
+        """Return ``(voxels, affine)``."""
+        return self.reader(Path(path))
+
+    @property
+    def __name__(self) -> str:
+        """Name of the user's function, for messages."""
+        return getattr(self.reader, "__name__", repr(self.reader))
+
+
+def _as_path(path: Any, *, verify: bool) -> Path:
+    if not isinstance(path, str | PathLike):
+        raise ImageError(f"a path is text or a path object, got {path!r}")
+    file = Path(fspath(path)).expanduser()
+    if verify and not file.exists():
+        raise VolumeNotFoundError(
+            f"there is no file {str(file)!r}; check the path, or pass verify_path=False if it "
+            f"will be there when it is read"
+        )
+    return file
