@@ -45,9 +45,11 @@ class Bench:
                 self._forget(command.job)
             elif command.job in self._jobs:
                 yield from self._cut(command)
-        except StageError as error:
-            self._forget(command.job.number if isinstance(command, Open) else command.job)
+        except Exception as error:
             number = command.job.number if isinstance(command, Open) else command.job
+            self._forget(number)
+            if not isinstance(error, StageError):
+                error = StageError("prepare" if isinstance(command, Open) else "crop", error)
             yield failure(number, error.stage, None, error.cause)
 
     def _open(self, job: Job) -> Began:

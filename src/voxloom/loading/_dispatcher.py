@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from voxloom._errors import QueueError, VoxloomError
 from voxloom.geometry import Index3
 from voxloom.io import Array
-from voxloom.loading._failures import patch_error, worker_lost
+from voxloom.loading._failures import listener_lost, patch_error, worker_lost, workers_end
 from voxloom.loading._messages import Began, Cut, Drop, Event, Executor, Failed, Lost, Made, Open
 from voxloom.loading._plan import EpochPlan, renumber
 from voxloom.loading._slots import Layout, SlotMemory
@@ -23,6 +25,8 @@ from voxloom.subjects import Subject
 # A worker finishes one job while the next already waits in its pipe.
 _JOBS_A_WORKER = 2
 _TRIES = 2
+# Workers that end before they report anything end for a reason that another job will not cure.
+_SILENT_ENDS = 2 * _TRIES
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +78,8 @@ class Dispatcher:
         Where finished patches lie; its number of slots is the bound.
     is_background : bool
         Whether a thread listens to the workers, or only whoever asks for a patch.
+    describe : callable
+        Gives the name of a subject for messages, by its index.
     """
 
     def __init__(
@@ -83,7 +89,9 @@ class Dispatcher:
         memory: SlotMemory,
         *,
         is_background: bool,
+        describe: Callable[[int], str] = "subject {}".format,
     ) -> None:
+        self._describe, self._process = describe, os.getpid()
         self._plan, self._executor, self._memory = plan, executor, memory
         self._lock = threading.Condition(threading.RLock())
         self._numbers = count()
@@ -94,7 +102,9 @@ class Dispatcher:
         self._jobs: Iterator[Job] = iter(())
         self._next: Job | None = None
         self._from = (0, 0)
+        self._failed: dict[tuple[int, int], VoxloomError] = {}
         self._failure: VoxloomError | None = None
+        self._silent_ends: Counter[int] = Counter()
         self._closed = False
         self.seconds: dict[str, float] = {}
         self._thread: threading.Thread | None = None
@@ -103,33 +113,49 @@ class Dispatcher:
                 target=self._listen, name="voxloom-dispatcher", daemon=True
             )
             self._thread.start()
+            atexit.register(self.close)  # before multiprocessing ends the workers, as lost ones
 
     @property
     def held(self) -> int:
         """How many slots hold a finished patch or are promised to one."""
         return self._memory.count - len(self._free)
 
+    @property
+    def ready(self) -> int:
+        """How many patches are finished and not yet taken."""
+        return len(self._ready)
+
     def seek(self, epoch: int, place: int) -> None:
-        """Go on from a place of the plan; what was made for later places is kept."""
+        """Go on from a place of the plan; what was made for later places is kept.
+
+        After a failure everything is made again from there, and so is what failed.
+        """
         with self._lock:
-            self._failure = None
-            goes_back = (epoch, place) < self._from or self._next is None
+            self._check_usable()
+            goes_back = (epoch, place) < self._from or self._next is None or bool(self._failed)
             self._from = (epoch, place)
-            for running in self._running.values():
+            self._failed.clear()
+            for running in list(self._running.values()):
                 last = (running.job.epoch, running.job.places[-1][0])
                 if goes_back or last < self._from:
                     self._abandon(running)
             for key in [key for key in self._ready if goes_back or key < self._from]:
                 self._free.append(self._ready.pop(key).slot)
-            if goes_back:
+            if goes_back or self._next is None or self._next.epoch < epoch:
                 self._jobs = _jobs_from(self._plan, epoch, place, self._numbers)
                 self._next = next(self._jobs)
-            while (self._next.epoch, self._next.places[-1][0]) < self._from:  # type: ignore[union-attr]
+            while (self._next.epoch, self._next.places[-1][0]) < self._from:
                 self._next = next(self._jobs)
             self._pump()
 
     def take(self, epoch: int, place: int) -> Patch:
-        """Wait for the patch at a place of the plan and return it.
+        """Wait for the patch at a place of the plan and return it."""
+        patch = self.take_unless(threading.Event(), epoch, place)
+        assert patch is not None
+        return patch
+
+    def take_unless(self, stopped: threading.Event, epoch: int, place: int) -> Patch | None:
+        """Wait for the patch at a place of the plan and return it, or None once `stopped`.
 
         Raises
         ------
@@ -140,12 +166,19 @@ class Dispatcher:
         with self._lock:
             self._from = key
             while key not in self._ready:
-                if self._failure is not None:
-                    raise self._failure
-                if self._closed:
-                    raise QueueError("the queue is closed; make a new one")
+                if stopped.is_set():
+                    return None
+                if key in self._failed:
+                    raise self._failed[key]
+                self._check_usable()
                 self._wait()
+            self._from = (epoch, place + 1)
             return self._ready.pop(key)
+
+    def notify(self) -> None:
+        """Let whoever waits for a patch look again whether to go on."""
+        with self._lock:
+            self._lock.notify_all()
 
     def release(self, patches: list[Patch]) -> None:
         """Give back the slots of patches whose voxels are no longer needed."""
@@ -155,18 +188,27 @@ class Dispatcher:
 
     def close(self) -> None:
         """End the workers and forget everything."""
+        if os.getpid() != self._process:  # a forked copy: the workers are not its own
+            return
         with self._lock:
             if self._closed:
                 return
             self._closed = True
             self._lock.notify_all()
-        if self._thread is not None:
+        atexit.unregister(self.close)
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._executor.wake()
             self._thread.join()
         self._executor.close()
         self._ready.clear()
         self._running.clear()
         self._memory.close()
+
+    def _check_usable(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._closed:
+            raise QueueError("the queue is closed; make a new one")
 
     def _wait(self) -> None:
         if self._thread is None:
@@ -175,11 +217,15 @@ class Dispatcher:
             self._lock.wait()
 
     def _listen(self) -> None:
-        while not self._closed:
-            events = self._executor.receive()
+        while not self._closed and self._failure is None:
+            try:
+                events = self._executor.receive()
+                with self._lock:
+                    if not self._closed:
+                        self._handle(events)
+            except BaseException as error:  # whoever waits for a patch must hear of it
+                self._failure = listener_lost(error)
             with self._lock:
-                if not self._closed:
-                    self._handle(events)
                 self._lock.notify_all()
 
     def _handle(self, events: list[tuple[int, Event]]) -> None:
@@ -194,6 +240,7 @@ class Dispatcher:
         if isinstance(event, Lost):
             self._replace_worker(worker, event)
             return
+        self._silent_ends[worker] = 0
         running = self._running.get(event.job)
         if running is None:
             return
@@ -231,24 +278,36 @@ class Dispatcher:
     def _fail(self, running: _Running, event: Failed) -> None:
         self._give_back(running)
         if not running.unwanted:
-            self._failure = patch_error(running.job, event)
+            self._mark(running.job, patch_error(self._describe, running.job, event))
 
     def _replace_worker(self, worker: int, event: Lost) -> None:
         """Start another worker and run again what the lost one had, but not for ever."""
         lost = [running for running in self._running.values() if running.worker == worker]
+        if lost:  # commands are obeyed in order: it was at work on the first
+            lost[0].tries += 1
+        for running in lost:
+            if running.unwanted or running.tries > _TRIES:
+                self._give_back(running)
+            if running.tries > _TRIES and not running.unwanted:
+                self._mark(running.job, worker_lost(self._describe, running.job, event))
+        self._silent_ends[worker] += 1
+        if self._silent_ends[worker] > _SILENT_ENDS:
+            raise workers_end(event)
         self._executor.revive(worker)
         for running in lost:
-            running.tries += 1
-            if running.unwanted:
-                self._give_back(running)
-            elif running.tries > _TRIES and running is lost[0]:
-                self._give_back(running)
-                self._failure = worker_lost(running.job, event)
-            else:
+            if running.job.number in self._running:
                 self._run_again(running)
 
+    def _mark(self, job: Job, error: VoxloomError) -> None:
+        """Let the error wait for its turn in the plan: when it comes up depends on no clock."""
+        self._failed.update(((job.epoch, place), error) for place, _ in job.places)
+
     def _run_again(self, running: _Running) -> None:
-        self._executor.send(running.worker, Open(running.job))
+        places = running.job.places
+        left = tuple(
+            p for n, p in enumerate(places) if n >= running.granted or p[0] in running.waiting
+        )
+        self._executor.send(running.worker, Open(replace(running.job, places=left)))
         if running.waiting:
             self._send_cut(running, list(running.waiting.values()))
 

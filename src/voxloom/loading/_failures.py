@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
-from voxloom._errors import PatchError
+from voxloom._errors import PatchError, QueueError, VoxloomError
 from voxloom.loading._messages import Failed, Lost
 from voxloom.loading._work import Job
 
 
-def patch_error(job: Job, event: Failed) -> PatchError:
+def patch_error(describe: Callable[[int], str], job: Job, event: Failed) -> PatchError:
     """Return the error for an exception in a worker.
 
     It is a PatchError and also of the type of its cause, so that what a caller would catch
     around the transform or the reader itself is caught here too.
     """
     message = (
-        f"{_where(job)} failed in stage {event.stage!r}: "
+        f"{_where(describe, job)} failed in stage {event.stage!r}: "
         f"{type(event.cause).__name__}: {event.cause}"
     )
     error = _error_like(event.cause)(message)
@@ -25,20 +26,44 @@ def patch_error(job: Job, event: Failed) -> PatchError:
     return error
 
 
-def worker_lost(job: Job, event: Lost) -> PatchError:
+def worker_lost(describe: Callable[[int], str], job: Job, event: Lost) -> PatchError:
     """Return the error for a job whose workers keep dying."""
-    code = event.exit_code
-    reason = f"exit code {code}"
-    if code is not None and code < 0:
-        reason = f"signal {signal.Signals(-code).name}"
     return PatchError(
-        f"{_where(job)} ended two workers ({reason}); if that was SIGKILL, the machine may have "
-        f"run out of memory: use fewer workers or smaller volumes"
+        f"{_where(describe, job)} ended two workers ({_reason(event)}); if that was SIGKILL, the "
+        f"machine may have run out of memory: use fewer workers or smaller volumes"
     )
 
 
-def _where(job: Job) -> str:
-    return f"subject {job.subject} (epoch {job.epoch}, plan index {job.places[0][0]})"
+def workers_end(event: Lost) -> QueueError:
+    """Return the error for workers that end again and again before they report anything."""
+    return QueueError(
+        f"workers end before they do anything ({_reason(event)}); what they wrote to standard "
+        f"error says why. A script whose own functions are sent to workers needs "
+        f"`if __name__ == '__main__':` around what it runs; or use num_workers=0"
+    )
+
+
+def listener_lost(cause: BaseException) -> VoxloomError:
+    """Return the error for an exception while the workers' reports were read or handled."""
+    if isinstance(cause, VoxloomError):
+        return cause
+    error = QueueError(
+        f"the reports of the workers could not be read: {type(cause).__name__}: {cause}; "
+        f"make a new queue"
+    )
+    error.__cause__ = cause
+    return error
+
+
+def _reason(event: Lost) -> str:
+    code = event.exit_code
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    return f"signal {signal.Signals(-code).name}"
+
+
+def _where(describe: Callable[[int], str], job: Job) -> str:
+    return f"{describe(job.subject)} (epoch {job.epoch}, plan index {job.places[0][0]})"
 
 
 def _error_like(cause: BaseException) -> type[PatchError]:

@@ -27,7 +27,9 @@ class InlineExecutor:
 
     def receive(self) -> list[tuple[int, Event]]:
         """Carry out the next command and return what came of it."""
-        return [(0, event) for event in self._bench.obey(self._commands.popleft())]
+        events = [(0, event) for event in self._bench.obey(self._commands[0])]
+        self._commands.popleft()  # not before: an interrupted command is carried out again
+        return events
 
     def revive(self, worker: int) -> None:
         """Nothing is ever lost here."""

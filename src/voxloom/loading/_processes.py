@@ -13,15 +13,17 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Final, Literal, final
 
 from voxloom._errors import QueueError
 from voxloom.loading._bench import Bench
-from voxloom.loading._messages import Command, Event, Lost
+from voxloom.loading._messages import Command, Event, Lost, Open, failure
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._work import WorkSpec
 
@@ -105,8 +107,9 @@ class ProcessExecutor:
         """End all workers: kindly, then by force."""
         for pipe in self._pipes:
             pipe.close()
+        deadline = time.monotonic() + _GRACE_S
         for process in self._processes:
-            process.join(_GRACE_S)
+            process.join(max(deadline - time.monotonic(), 0))
         for process in self._processes:
             if process.is_alive():
                 process.kill()
@@ -122,8 +125,8 @@ class ProcessExecutor:
         try:
             while pipe.poll():
                 events.append((worker, pipe.recv()))
-        except (EOFError, ConnectionResetError):
-            pass  # its sentinel says so too, with the exit code
+        except (EOFError, OSError):
+            pass  # it died, perhaps in the middle of a report: its sentinel says so too
         return events
 
     def _start(self, worker: int) -> None:
@@ -144,13 +147,38 @@ class ProcessExecutor:
 def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory) -> None:
     """Obey commands until the pipe closes: the life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer decides when it ends
-    bench = Bench(pickle.loads(payload), memory)
+    bench: Bench | _NoBench
+    try:
+        bench = Bench(pickle.loads(payload), memory)
+    except Exception as error:
+        bench = _NoBench(error)
     try:
         while True:
             for event in bench.obey(pipe.recv()):
-                pipe.send(event)
+                _report(pipe, event)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)  # the trainer is gone or done: nothing is left to clean up
+
+
+class _NoBench:
+    """What a worker has that could not load what it was sent: it answers with the reason."""
+
+    def __init__(self, cause: Exception) -> None:
+        self._cause = cause
+
+    def obey(self, command: Command) -> Iterator[Event]:
+        if isinstance(command, Open):
+            yield failure(command.job.number, "start", None, self._cause)
+
+
+def _report(pipe: Connection, event: Event) -> None:
+    """Send an event; where it cannot be pickled, as metadata may not, send that instead."""
+    try:
+        message = ForkingPickler.dumps(event)
+    except Exception as error:
+        assert not isinstance(event, Lost)
+        message = ForkingPickler.dumps(failure(event.job, "send", None, error))
+    pipe.send_bytes(message)
 
 
 def _pickle_spec(spec: WorkSpec) -> bytes:

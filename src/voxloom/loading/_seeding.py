@@ -22,11 +22,14 @@ def call_seeded(
     patch: int,
     epoch: int,
     operation: int = 0,
+    again: Callable[[], Any] | None = None,
 ) -> Any:
     """Return ``function(value)``, its random draws decided by the place in `stream` alone.
 
     A function with a parameter ``rng`` is given a generator of its own. For any other, the
-    global generators of `random`, NumPy and torch are seeded, and restored afterwards.
+    global generators of `random`, NumPy and torch are seeded, and restored afterwards. Where
+    the first call brings torch in, there is a second, with what `again` returns: the first may
+    have changed the value.
     """
     if takes_rng(function):
         return function(value, rng=stream.at(patch, epoch=epoch, operation=operation))
@@ -36,6 +39,8 @@ def call_seeded(
     with _seeded(seed):
         result = function(value)
     if not had_torch and "torch" in sys.modules:  # its first draws could not be seeded
+        if again is not None:
+            value = again()
         with _seeded(seed):
             result = function(value)
     return result

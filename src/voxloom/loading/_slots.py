@@ -107,12 +107,13 @@ class SlotMemory:
         try:
             if self._fd >= 0:
                 _reserve(self._fd, size)
-        except OSError as error:
+            self.attach(slot_bytes)
+        except (OSError, MemoryError, OverflowError, ValueError) as error:
+            self.slot_bytes = 0
             raise QueueMemoryError(
                 f"{self.count} patches of {slot_bytes / 2**20:.1f} MiB do not fit in memory "
-                f"({error.strerror}); choose a smaller max_length or patch_size"
+                f"({error}); choose a smaller max_length or patch_size"
             ) from error
-        self.attach(slot_bytes)
 
     def attach(self, slot_bytes: int) -> None:
         """Map memory that was reserved, here or in another process."""
