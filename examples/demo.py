@@ -10,7 +10,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from monai.networks.nets import UNet
@@ -78,11 +78,13 @@ def train(queue: tio.Queue, model: torch.nn.Module, steps: int) -> Training:
     """Train for some steps, as many epochs as that takes; return what was seen."""
     loader = DataLoader(queue, batch_size=BATCH_SIZE)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     seen = Training(queue)
     with tqdm(total=steps, desc="training", unit="step") as bar:
         while len(seen.losses) < steps:
             for batch in seen.timeline.watch(loader):
                 seen.note(batch, train_step(model, optimizer, batch))
+                schedule.step()
                 bar.set_postfix(loss=f"{seen.losses[-1]:.3f}", refresh=False)
                 bar.update()
                 if len(seen.losses) == steps:
@@ -91,19 +93,17 @@ def train(queue: tio.Queue, model: torch.nn.Module, steps: int) -> Training:
 
 
 class Training:
-    """What was seen while training: losses, places of patches, the last batch, the queue."""
+    """What was seen while training: losses, places of patches, how the queue fared."""
 
     def __init__(self, queue: tio.Queue) -> None:
         self.timeline = view.QueueTimeline(queue)
         self.losses: list[float] = []
         self.locations: list[torch.Tensor] = []
-        self.batch: dict = {}
 
     def note(self, batch: dict, loss: float) -> None:
         """Keep what the pictures need."""
         self.losses.append(loss)
         self.locations.append(batch[tio.LOCATION])
-        self.batch = batch
 
 
 def train_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: dict) -> float:
@@ -125,35 +125,36 @@ def as_input(voxels: torch.Tensor) -> torch.Tensor:
 def predict(model: torch.nn.Module, subject: tio.Subject, patch_size: int) -> tio.Subject:
     """Return a slab of the subject, with the prediction joined from overlapping patches."""
     width, height, depth = subject.spatial_shape
-    thickness = min(patch_size, depth)
-    cutter = tio.UniformSampler((width, height, thickness))
-    slab = cutter.extract_patch(subject, (0, 0, (depth - thickness) // 2))
-    grid = tio.GridSampler(
-        slab,
-        (patch_size, patch_size, thickness),
-        (patch_size // 4 // 2 * 2, patch_size // 4 // 2 * 2, 0),
-    )
+    cutter = tio.UniformSampler((width, height, patch_size))
+    slab = cutter.extract_patch(subject, (0, 0, (depth - patch_size) // 2))
+    overlap = patch_size // 4
+    grid = tio.GridSampler(slab, patch_size, (overlap, overlap, 0))
     aggregator = tio.GridAggregator(grid, overlap_mode="average")
     model.eval()
     for batch in DataLoader(grid, batch_size=BATCH_SIZE):
         aggregator.add_batch(model(as_input(batch["t1"][tio.DATA])), batch[tio.LOCATION])
     labels = aggregator.get_output_tensor().argmax(dim=0, keepdim=True)
-    return slab.replace(
-        truth=slab.tissues, prediction=tio.LabelMap(tensor=labels, affine=slab.t1.affine)
-    )
+    prediction = tio.LabelMap(tensor=labels, affine=slab.t1.affine)
+    return slab.replace(truth=slab.tissues, prediction=prediction)
 
 
-def save_pictures(subject: tio.Subject, slab: tio.Subject, seen: Training, folder: Path) -> None:
-    """Write all pictures and say where they are."""
+def draw_pictures(
+    subject: tio.Subject, slab: tio.Subject, mosaic: dict, seen: Training
+) -> dict[str, Any]:
+    """Return the figures by name."""
     tissues = {label: name for label, name in TISSUES.items() if label}
-    pictures = {
+    return {
         "subject": view.plot_subject(subject, label_names=tissues),
         "centres": view.plot_centres(subject, torch.cat(seen.locations), label_names=TISSUES),
-        "batch": view.plot_batch(seen.batch, label_names=tissues),
+        "patches": view.plot_batch(mosaic, label_names=tissues),
         "queue": view.plot_timeline(seen.timeline),
         "loss": view.plot_curve(seen.losses, "cross-entropy"),
         "prediction": view.plot_comparison(slab, ["truth", "prediction"], label_names=tissues),
     }
+
+
+def save_pictures(pictures: dict[str, Any], folder: Path) -> None:
+    """Write all figures and say where they are."""
     print("\nPictures:")
     for name, figure in pictures.items():
         path = folder / f"{name}.png"
@@ -183,8 +184,10 @@ def main() -> None:
         print(f"{queue}\n{queue.memory()}")
         model = make_model()
         seen = train(queue, model, asked.steps)
+        mosaic = next(queue.batches(12))
     print_summary(seen)
-    save_pictures(subject, predict(model, subject, asked.patch_size), seen, asked.output)
+    slab = predict(model, subject, asked.patch_size)
+    save_pictures(draw_pictures(subject, slab, mosaic, seen), asked.output)
     print(f"\nAll in {time.perf_counter() - start:.0f} s.")
 
 

@@ -14,7 +14,8 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from voxloom._errors import QueueError
-from voxloom.loading._batch import as_batch, as_subject_patch
+from voxloom.loading._assembly import batches_ahead, batches_in_turn
+from voxloom.loading._batch import as_subject_patch
 from voxloom.loading._dispatcher import Dispatcher, Patch
 from voxloom.loading._epochs import (
     Epochs,
@@ -234,16 +235,22 @@ class Queue(Dataset[Subject]):
             What ``DataLoader(queue, batch_size)`` gives, with voxels copied once.
         """
         _check_whole("batch_size", batch_size, least=1)
-        target = None if device is None else torch.device(device)
-        pinned = target is not None and target.type == "cuda"
         self._begin_pass()
-        while self._is_open:
-            size = self._left(batch_size)
-            if drop_last and size < batch_size:
-                self._end_pass()
-                return
-            batch = as_batch(self._hand_out(size), size, pinned=pinned)
-            yield batch if target is None else _move(batch, target)
+        dispatcher, epoch, length = self._start(), self._epoch, len(self)
+        starts = range(self._delivered, length, batch_size)
+        ranges = [range(start, min(start + batch_size, length)) for start in starts]
+        if drop_last and ranges and len(ranges[-1]) < batch_size:
+            ranges.pop()
+        make = batches_ahead if self.num_workers else batches_in_turn
+        batches = make(dispatcher, epoch, ranges, None if device is None else torch.device(device))
+        for places in ranges:
+            start = time.perf_counter()
+            batch = next(batches)
+            self._waited_s += time.perf_counter() - start
+            self._deliver(len(places))
+            yield batch
+        if self._epoch == epoch:  # what was left out of the last batch
+            self._end_pass()
 
     def memory(self) -> QueueMemory:
         """Return what the queue takes, before it starts; headers are read, no voxels."""
@@ -293,7 +300,13 @@ class Queue(Dataset[Subject]):
     def stats(self) -> dict[str, Any]:
         """Return what was measured so far: seconds of each stage over all workers, and waits."""
         seconds = {} if self._dispatcher is None else dict(self._dispatcher.seconds)
-        return {"seconds": seconds, "waited_s": self._waited_s, "held": self.num_patches}
+        ready = 0 if self._dispatcher is None else self._dispatcher.ready
+        return {
+            "seconds": seconds,
+            "waited_s": self._waited_s,
+            "held": self.num_patches,
+            "ready": ready,
+        }
 
     def close(self) -> None:
         """End the workers and give the memory back. A closed queue cannot be used again."""
@@ -421,6 +434,9 @@ class Queue(Dataset[Subject]):
                 yield patch
             finally:
                 dispatcher.release([patch])
+        self._deliver(count)
+
+    def _deliver(self, count: int) -> None:
         self._delivered += count
         if self._delivered == len(self):
             self._end_pass()
@@ -454,11 +470,3 @@ def _check_whole(name: str, value: Any, *, least: int) -> None:
 
 def _draw_seed() -> int:
     return int(torch.randint(2**63 - 1, (1,), dtype=torch.int64).item())
-
-
-def _move(batch: Any, device: torch.device) -> Any:
-    if isinstance(batch, torch.Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, dict):
-        return {name: _move(value, device) for name, value in batch.items()}
-    return batch

@@ -85,6 +85,8 @@ def plot_batch(
             draw_labels(axes, canonical, colour[number], plane, index)
         axes.set_title(_title(batch, number), fontsize=8, pad=3)
     draw_edges(tiles[0], plane, size=7)
+    if INDEX_INI in batch:
+        figure.suptitle(f"middle {plane.name} slices, and each patch's index_ini", fontsize=10)
     if colour is not None:
         add_label_legend(figure, labels_in(np.stack(colour[:limit]), label_names), label_names)
     return figure
@@ -93,7 +95,7 @@ def plot_batch(
 def _new_tiles(count: int, columns: int) -> tuple[Figure, list[Any]]:
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    figure = new_figure(_TILE * columns, (_TILE + 0.15) * rows + 0.4)
+    figure = new_figure(_TILE * columns, (_TILE + 0.15) * rows + 0.7)
     tiles = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for axes in tiles[count:]:
         axes.set_axis_off()

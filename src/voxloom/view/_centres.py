@@ -28,7 +28,7 @@ def plot_centres(
     labels: str | None = None,
     *,
     at: Index3 | None = None,
-    slab_mm: float = 10.0,
+    slab_mm: float = 5.0,
     label_names: Mapping[int, str] | None = None,
 ) -> Figure:
     """Return a picture of where the centres of patches fell: three planes, all patches.
@@ -65,7 +65,7 @@ def plot_centres(
     >>> from voxloom import ScalarImage
     >>> subject = Subject(t1=ScalarImage(tensor=np.ones((1, 8, 9, 7))))
     >>> figure = plot_centres(subject, [[0, 0, 0, 4, 4, 4], [2, 3, 1, 6, 7, 5]])
-    >>> figure.get_suptitle()
+    >>> figure.get_suptitle().splitlines()[0]
     'Centres of 2 patches of 4 x 4 x 4 voxels'
     """
     places, size = _parse_locations(locations)
@@ -76,13 +76,18 @@ def plot_centres(
     canonical = Canonical.of(subject.space)
     middle = place_cut(canonical, at, colour)
     dots = _Dots(canonical, centres, size, colour, subject.spatial_shape)
-    figure, panels = new_planes(canonical)
+    figure, panels = new_planes(canonical, extra_height=0.5)
     for axes, plane in zip(panels, canonical, strict=True):
         draw_plane(axes, canonical, grey, plane, middle[plane.normal], window_of(grey))
         dots.draw(axes, plane, middle, slab_mm)
         draw_edges(axes, plane)
     shown = "{} x {} x {}".format(*size)
-    figure.suptitle(f"Centres of {len(places)} patches of {shown} voxels", fontsize=13)
+    figure.suptitle(
+        f"Centres of {len(places)} patches of {shown} voxels\n"
+        f"full dots: within {slab_mm:g} mm of the plane; faint: elsewhere; "
+        "dashed: where a centre can be",
+        fontsize=11,
+    )
     if colour is not None:
         add_label_legend(figure, dots.labels, label_names, round_marks=True)
     return figure

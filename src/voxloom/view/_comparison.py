@@ -72,7 +72,7 @@ def plot_comparison(
     canonical = Canonical.of(subject.space)
     index = place_cut(canonical, at, next(iter(maps.values()), None))[plane.normal]
     width, height = canonical.extent_mm[plane.across], canonical.extent_mm[plane.up]
-    figure = new_figure(_PANEL * (1 + len(maps)), _PANEL * height / width + 0.8)
+    figure = new_figure(_PANEL * (1 + len(maps)), _PANEL * height / width + 0.6)
     panels = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
     voxels = grey.read()[0]
     names = {id(item): name for name, item in subject.items()}

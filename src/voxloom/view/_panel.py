@@ -12,7 +12,7 @@ from voxloom.io import Array
 from voxloom.view._canonical import Canonical, Plane
 from voxloom.view._figure import colour_of
 
-_OPACITY = 0.45
+_OPACITY = 0.4
 
 
 def window_of(voxels: Array) -> tuple[float, float]:

@@ -21,7 +21,8 @@ from voxloom.view._panel import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_WIDTH = 10.0
+_WIDTH = 10.0  # inches, as is the room for titles and legend
+_ROOM = 0.55
 
 
 def plot_subject(
@@ -83,15 +84,16 @@ def plot_subject(
     return figure
 
 
-def new_planes(canonical: Canonical) -> tuple[Figure, list[Any]]:
+def new_planes(canonical: Canonical, extra_height: float = 0.0) -> tuple[Figure, list[Any]]:
     """Return a figure with three panels of one scale, titled by their planes."""
     widths = [canonical.extent_mm[plane.across] for plane in canonical]
     heights = [canonical.extent_mm[plane.up] for plane in canonical]
     height = _WIDTH * max(heights) / sum(widths)
-    figure = new_figure(_WIDTH, height + 0.9)  # room for titles and legend
+    figure = new_figure(_WIDTH, height + _ROOM + extra_height)
     panels = figure.subplots(1, 3, width_ratios=widths)
     for axes, plane in zip(panels, canonical, strict=True):
         axes.set_title(plane.name, fontsize=11)
+        axes.set_anchor("N")  # so that titles are level where heights differ
     return figure, list(panels)
 
 

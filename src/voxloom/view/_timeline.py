@@ -27,17 +27,16 @@ class Moment:
 
     Parameters
     ----------
-    time_s : float
-        Seconds since the timeline began.
-    held : int
-        Patches that were finished or promised a place.
-    waited_s : float
-        Seconds that the trainer waited for this batch.
+    asked_s, came_s : float
+        When the trainer asked for the batch and when it came, in seconds since the timeline began.
+    ready_before, ready_after : int
+        Finished patches in the queue at these times.
     """
 
-    time_s: float
-    held: int
-    waited_s: float
+    asked_s: float
+    came_s: float
+    ready_before: int
+    ready_after: int
 
 
 @final
@@ -76,25 +75,30 @@ class QueueTimeline:
     @property
     def elapsed_s(self) -> float:
         """Seconds from the start to the last batch."""
-        return self.moments[-1].time_s if self.moments else 0.0
+        return self.moments[-1].came_s if self.moments else 0.0
 
     @property
     def waited_s(self) -> float:
         """Seconds that the trainer waited, for all batches together."""
-        return sum(moment.waited_s for moment in self.moments)
+        return sum(moment.came_s - moment.asked_s for moment in self.moments)
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield the batches, and note how the queue was when each was asked for and came."""
         batches = iter(batches)
         while True:
-            held, asked = self._queue.num_patches, time.perf_counter()
+            ready, asked_s = self._ready(), self._now()
             try:
                 batch = next(batches)
             except StopIteration:
                 return
-            came = time.perf_counter()
-            self.moments.append(Moment(came - self._start, held, came - asked))
+            self.moments.append(Moment(asked_s, self._now(), ready, self._ready()))
             yield batch
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._start
+
+    def _ready(self) -> int:
+        return int(self._queue.stats()["ready"])
 
 
 def plot_timeline(timeline: QueueTimeline) -> Figure:
@@ -120,13 +124,14 @@ def plot_timeline(timeline: QueueTimeline) -> Figure:
     if not timeline.moments:
         raise QueueError("no batch was seen; loop over timeline.watch(loader) before plotting")
     moments = timeline.moments
-    when = np.array([moment.time_s for moment in moments])
     figure = new_figure(7.5, 4.4)
     fill, waits = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    _draw_fill(fill, when, moments, timeline.max_length)
-    waits.vlines(when, 0, [moment.waited_s for moment in moments], color=ALARM, linewidth=2)
-    waits.set_ylabel("wait for a\nbatch (s)")
-    waits.set_xlabel("seconds since the queue was made")
+    _draw_fill(fill, moments, timeline.max_length)
+    came = np.array([moment.came_s for moment in moments])
+    waited = came - np.array([moment.asked_s for moment in moments])
+    waits.vlines(came, 0, 1000 * waited, color=ALARM, linewidth=2)
+    waits.set_ylabel("wait for a\nbatch (ms)")
+    waits.set_xlabel("seconds")
     waits.set_ylim(bottom=0)
     waits.set_xlim(left=0)
     share = timeline.waited_s / timeline.elapsed_s
@@ -136,11 +141,12 @@ def plot_timeline(timeline: QueueTimeline) -> Figure:
     return figure
 
 
-def _draw_fill(axes: Any, when: Any, moments: Sequence[Moment], max_length: int) -> None:
-    held = [moment.held for moment in moments]
-    axes.fill_between(when, held, step="pre", color=ACCENT, alpha=0.25, linewidth=0)
-    axes.plot(when, held, drawstyle="steps-pre", color=ACCENT)
+def _draw_fill(axes: Any, moments: Sequence[Moment], max_length: int) -> None:
+    when = [time_s for moment in moments for time_s in (moment.asked_s, moment.came_s)]
+    ready = [count for one in moments for count in (one.ready_before, one.ready_after)]
+    axes.fill_between(when, ready, color=ACCENT, alpha=0.25, linewidth=0)
+    axes.plot(when, ready, color=ACCENT)
     axes.axhline(max_length, color=INK, linestyle="--", linewidth=1)
     axes.set_ylim(0, max_length * 1.15)
-    axes.set_ylabel("patches held")
+    axes.set_ylabel("finished patches\nin the queue")
     axes.set_title(f"never more than max_length = {max_length} (dashed)", fontsize=10, loc="left")
