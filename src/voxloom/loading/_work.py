@@ -155,7 +155,14 @@ class Workshop:
         if not _is_plain(dataset) or dataset.transform is None:
             return subject
         stream = self._stream("transform", index)
-        changed = call_seeded(dataset.transform, subject, stream, patch=0, epoch=epoch)
+        changed = call_seeded(
+            dataset.transform,
+            subject,
+            stream,
+            patch=0,
+            epoch=epoch,
+            again=lambda: self._load(index, epoch),
+        )
         return as_subject(changed, "the transform of the data set")
 
 
