@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -30,32 +29,52 @@ def as_subject_patch(patch: Patch) -> Subject:
     return patch.outline.replace(**images, **position)
 
 
-def as_batch(patches: Iterable[Patch], size: int, *, pinned: bool = False) -> dict[str, Any]:
-    """Return the batch that `collate` makes of `size` patches, copying each voxel once.
+class BatchBuilder:
+    """Makes of some patches the batch that `collate` makes, copying each voxel once.
 
-    Patches are copied as they come, and may be released after that.
-
-    Raises
-    ------
-    SubjectError
-        If the patches do not have the same items, or images of different shapes.
+    Parameters
+    ----------
+    size : int
+        Number of patches.
+    pinned : bool
+        Whether voxels are copied into page-locked memory, from which a GPU reads fastest.
     """
-    outlines: list[Subject] = []
-    voxels: dict[str, torch.Tensor] = {}
-    origins = np.ones((size, 4))
-    locations = torch.empty((size, 6), dtype=torch.int64)
-    for index, patch in enumerate(patches):
-        outlines.append(patch.outline)
-        if not voxels:
-            voxels = {name: _room(array, size, pinned) for name, array in patch.voxels.items()}
-        _check_alike(outlines[0], patch, voxels)
+
+    def __init__(self, size: int, *, pinned: bool = False) -> None:
+        self._size, self._pinned = size, pinned
+        self._outlines: list[Subject] = []
+        self._voxels: dict[str, torch.Tensor] = {}
+        self._origins = np.ones((size, 4))
+        self._locations = torch.empty((size, 6), dtype=torch.int64)
+
+    def add(self, patch: Patch) -> None:
+        """Copy the next patch; it may be released after that.
+
+        Raises
+        ------
+        SubjectError
+            If it has other items than the first, or images of another shape or dtype.
+        """
+        index = len(self._outlines)
+        if not self._voxels:
+            self._voxels = {
+                name: _room(array, self._size, self._pinned) for name, array in patch.voxels.items()
+            }
+        self._outlines.append(patch.outline)
+        _check_alike(self._outlines[0], patch, self._voxels)
         for name, array in patch.voxels.items():
-            np.copyto(voxels[name].numpy()[index], array)
-        origins[index, :3] = patch.index_ini
-        locations[index] = _location(patch)
-    batch = {name: _collate_item(name, outlines, voxels, origins) for name in outlines[0]}
-    batch[INDEX_INI], batch[LOCATION] = locations[:, :3].clone(), locations
-    return batch
+            np.copyto(self._voxels[name].numpy()[index], array)
+        self._origins[index, :3] = patch.index_ini
+        self._locations[index] = _location(patch)
+
+    def batch(self) -> dict[str, Any]:
+        """Return the batch, once all patches were added."""
+        first = self._outlines[0]
+        batch = {
+            name: _collate_item(name, self._outlines, self._voxels, self._origins) for name in first
+        }
+        batch[INDEX_INI], batch[LOCATION] = self._locations[:, :3].clone(), self._locations
+        return batch
 
 
 def _room(array: Array, size: int, pinned: bool) -> torch.Tensor:

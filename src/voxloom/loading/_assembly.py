@@ -1,0 +1,121 @@
+"""Making the next batch while the trainer works on this one."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from voxloom.loading._batch import BatchBuilder
+from voxloom.loading._device import DeviceBatch, DeviceCopier
+from voxloom.loading._dispatcher import Dispatcher, Patch
+
+Batch = dict[str, Any]
+
+
+def batches_in_turn(
+    dispatcher: Dispatcher, epoch: int, ranges: list[range], device: torch.device | None
+) -> Iterator[Batch]:
+    """Yield a batch for each range of places, made when it is asked for."""
+    copier = DeviceCopier(device)
+    for places in ranges:
+        builder = BatchBuilder(len(places), pinned=copier.is_pinned)
+        for place in places:
+            patch = dispatcher.take(epoch, place)
+            try:
+                builder.add(patch)
+            finally:
+                dispatcher.release([patch])
+        yield copier.hand_over(copier.copy(builder.batch()))
+
+
+def batches_ahead(
+    dispatcher: Dispatcher, epoch: int, ranges: list[range], device: torch.device | None
+) -> Iterator[Batch]:
+    """Yield a batch for each range of places; a thread makes the next one meanwhile.
+
+    Until the trainer asks for a batch, its patches keep their slots: what is assembled ahead
+    counts as held. From then on each slot is free as soon as its patch was copied, so a batch
+    may be larger than the number of slots.
+    """
+    assembler = _Assembler(dispatcher, epoch, ranges, DeviceCopier(device))
+    try:
+        for _ in ranges:
+            yield assembler.next()
+    finally:
+        assembler.stop()
+
+
+class _Assembler:
+    def __init__(
+        self, dispatcher: Dispatcher, epoch: int, ranges: list[range], copier: DeviceCopier
+    ) -> None:
+        self._dispatcher, self._epoch, self._ranges = dispatcher, epoch, ranges
+        self._copier = copier
+        self._changed = threading.Condition()
+        self._stopped = threading.Event()
+        self._wanted = 0
+        self._finished: deque[DeviceBatch] = deque()
+        self._kept: list[Patch] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="voxloom-batches", daemon=True)
+        self._thread.start()
+
+    def next(self) -> Batch:
+        with self._changed:
+            self._wanted += 1
+            self._let_go()
+            while not self._finished and self._error is None:
+                self._changed.wait()
+            if self._error is not None:
+                raise self._error
+            finished = self._finished.popleft()
+            self._changed.notify_all()
+        return self._copier.hand_over(finished)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._dispatcher.notify()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join()
+        self._let_go()
+
+    def _run(self) -> None:
+        try:
+            for number, places in enumerate(self._ranges, start=1):
+                batch = self._assemble(number, places)
+                if batch is None:
+                    return
+                with self._changed:
+                    self._finished.append(batch)
+                    self._changed.notify_all()
+                    while self._wanted < number and not self._stopped.is_set():
+                        self._changed.wait()
+        except BaseException as error:
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _assemble(self, number: int, places: range) -> DeviceBatch | None:
+        builder = BatchBuilder(len(places), pinned=self._copier.is_pinned)
+        for place in places:
+            patch = self._dispatcher.take_unless(self._stopped, self._epoch, place)
+            if patch is None:
+                return None
+            try:
+                builder.add(patch)
+            finally:
+                with self._changed:
+                    self._kept.append(patch)  # not before: the slot may be written again then
+                    if self._wanted >= number:
+                        self._let_go()
+        return self._copier.copy(builder.batch())
+
+    def _let_go(self) -> None:
+        kept, self._kept = self._kept, []
+        if kept:
+            self._dispatcher.release(kept)
