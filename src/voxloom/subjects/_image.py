@@ -160,6 +160,15 @@ class Image(Mapping[str, Any]):
         return self.source.spatial_shape
 
     @property
+    def num_channels(self) -> int:
+        """C, the number of values of each voxel."""
+        return self.shape[0]
+
+    def is_2d(self) -> bool:
+        """Tell whether the image is a single slice, ``(W, H, 1)``."""
+        return self.spatial_shape[-1] == 1
+
+    @property
     def affine(self) -> Affine:
         """Voxel indices to world, 4x4 float64, RAS+, mm."""
         return self.space.affine.copy()
