@@ -1,7 +1,7 @@
 """Who is trained on: images, subjects and data sets of them."""
 
 from voxloom.subjects._collate import collate, collate_metadata, teach_default_collate
-from voxloom.subjects._dataset import SubjectsDataset, Transform, load_copy
+from voxloom.subjects._dataset import SubjectsDataset, Transform, lazy_copy, load_copy
 from voxloom.subjects._image import Image, LabelMap, ScalarImage
 from voxloom.subjects._keys import (
     AFFINE,
@@ -39,6 +39,7 @@ __all__ = [
     "as_subject",
     "collate",
     "collate_metadata",
+    "lazy_copy",
     "load_copy",
     "teach_default_collate",
 ]

@@ -76,7 +76,7 @@ class Subject(Mapping[str, Any]):
         self._set(_items=merged, _space=None, _space_tolerance=tolerance)
         register_in_torch(Subject)
 
-    def replace(self, /, *, space_tolerance: float | None = None, **items: Any) -> Self:
+    def replace(self, /, *, space_tolerance: Any = None, **items: Any) -> Self:
         """Return a new subject with these images and metadata changed or added."""
         tolerance = self._space_tolerance if space_tolerance is None else space_tolerance
         return self._remade({**self._items, **items}, tolerance)
