@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ Batch = dict[str, Any]
 
 def batches_in_turn(
     dispatcher: Dispatcher, epoch: int, ranges: list[range], device: torch.device | None
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Yield a batch for each range of places, made when it is asked for."""
     copier = DeviceCopier(device)
     for places in ranges:
@@ -34,7 +34,7 @@ def batches_in_turn(
 
 def batches_ahead(
     dispatcher: Dispatcher, epoch: int, ranges: list[range], device: torch.device | None
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Yield a batch for each range of places; a thread makes the next one meanwhile.
 
     Until the trainer asks for a batch, its patches keep their slots: what is assembled ahead
@@ -70,8 +70,8 @@ class _Assembler:
             self._let_go()
             while not self._finished and self._error is None:
                 self._changed.wait()
-            if self._error is not None:
-                raise self._error
+            if not self._finished and self._error is not None:
+                raise self._error  # not before: the error belongs to a later batch
             finished = self._finished.popleft()
             self._changed.notify_all()
         return self._copier.hand_over(finished)

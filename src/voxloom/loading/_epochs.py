@@ -45,6 +45,9 @@ class Epochs:
         self._visits = visits
         self.plan = functools.lru_cache(maxsize=2)(self._plan)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Epochs, (self.counts, self.options, self.share, self._visits)
+
     def length(self, epoch: int) -> int:
         """Return how many patches of an epoch this rank puts out."""
         visits = None if self._visits is None else self._visits(epoch)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from voxloom._errors import PatchError, QueueError, VoxloomError
 from voxloom.loading._messages import Failed, Lost
 from voxloom.loading._work import Job
+from voxloom.subjects import Subject
+
+
+def describe(subjects: Sequence[Subject | None], index: int) -> str:
+    """Return the index, the name and the files of a subject, for messages."""
+    subject = subjects[index]
+    if subject is None:
+        return f"subject {index}"
+    images = subject.get_images_dict(intensity_only=False)
+    paths = {name: str(image["path"]) for name, image in images.items() if image.path is not None}
+    return f"subject {index}, {subject.describe()}" + (f", files {paths}" if paths else "")
 
 
 def patch_error(describe: Callable[[int], str], job: Job, event: Failed) -> PatchError:

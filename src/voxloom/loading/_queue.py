@@ -7,13 +7,15 @@ import functools
 import logging
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Self
 
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from voxloom._errors import QueueError
+from voxloom._random import Stream
 from voxloom.loading._assembly import batches_ahead, batches_in_turn
 from voxloom.loading._batch import as_subject_patch
 from voxloom.loading._dispatcher import Dispatcher, Patch
@@ -25,17 +27,19 @@ from voxloom.loading._epochs import (
     peek_subjects,
     weighted_visits,
 )
+from voxloom.loading._failures import describe
 from voxloom.loading._inline import InlineExecutor
 from voxloom.loading._memory import QueueMemory, estimate
 from voxloom.loading._messages import Executor
 from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule
 from voxloom.loading._processes import ProcessExecutor, StartMethod
 from voxloom.loading._ranks import agree_on, find_share
+from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._state import fingerprint, make_state, read_state
 from voxloom.loading._work import WorkSpec
 from voxloom.patches import GridSampler, PatchSampler
-from voxloom.subjects import Subject, teach_default_collate
+from voxloom.subjects import Subject, as_subject, teach_default_collate
 
 _logger = logging.getLogger("voxloom")
 
@@ -154,6 +158,8 @@ class Queue(Dataset[Subject]):
         self._is_open = False
         self._asked: set[int] = set()
         self._waited_s = 0.0
+        self._passes = 0
+        self._ahead: Generator[Any] | None = None
         self._dispatcher: Dispatcher | None = None
         teach_default_collate()
         self.memory().check()
@@ -202,14 +208,17 @@ class Queue(Dataset[Subject]):
         if not self._asked or not self._asked.isdisjoint(indices):
             self._begin_pass()
         elif not self._is_open:  # a resumed epoch is over before the loader knows
+            self._asked.clear()
             raise StopIteration
         self._asked.update(indices)
-        return [as_subject_patch(patch) for patch in self._hand_out(self._left(len(indices)))]
+        with closing(self._hand_out(self._left(len(indices)))) as patches:
+            return [as_subject_patch(patch) for patch in patches]
 
     def __iter__(self) -> Iterator[Subject]:
-        self._begin_pass()
-        while self._is_open:
-            [subject] = [as_subject_patch(patch) for patch in self._hand_out(1)]
+        number = self._begin_pass()
+        while self._is_going_on(number):
+            with closing(self._hand_out(1)) as patches:
+                [subject] = [as_subject_patch(patch) for patch in patches]
             yield subject
 
     def batches(
@@ -235,28 +244,36 @@ class Queue(Dataset[Subject]):
             What ``DataLoader(queue, batch_size)`` gives, with voxels copied once.
         """
         _check_whole("batch_size", batch_size, least=1)
-        self._begin_pass()
+        target = None if device is None else torch.device(device)
+        return self._batches(batch_size, target, drop_last)
+
+    def _batches(
+        self, batch_size: int, device: torch.device | None, drop_last: bool
+    ) -> Iterator[dict[str, Any]]:
+        number = self._begin_pass()
         dispatcher, epoch, length = self._start(), self._epoch, len(self)
         starts = range(self._delivered, length, batch_size)
         ranges = [range(start, min(start + batch_size, length)) for start in starts]
         if drop_last and ranges and len(ranges[-1]) < batch_size:
             ranges.pop()
         make = batches_ahead if self.num_workers else batches_in_turn
-        batches = make(dispatcher, epoch, ranges, None if device is None else torch.device(device))
-        for places in ranges:
-            start = time.perf_counter()
-            batch = next(batches)
-            self._waited_s += time.perf_counter() - start
-            self._deliver(len(places))
-            yield batch
-        if self._epoch == epoch:  # what was left out of the last batch
+        with closing(make(dispatcher, epoch, ranges, device)) as batches:
+            self._ahead = batches
+            for places in ranges:
+                self._is_going_on(number)
+                start = time.perf_counter()
+                batch = next(batches)
+                self._waited_s += time.perf_counter() - start
+                self._deliver(len(places))
+                yield batch
+        if self._is_going_on(number):  # what was left out of the last batch
             self._end_pass()
 
     def memory(self) -> QueueMemory:
         """Return what the queue takes, before it starts; headers are read, no voxels."""
         first = next((subject for subject in self._subjects if subject is not None), None)
         if first is None:
-            first = self.subjects_dataset[0]
+            first = self._load_first()
         return estimate(first, self.sampler.patch_size, self._num_slots(), self.num_workers)
 
     def get_max_memory(self) -> int:
@@ -292,8 +309,7 @@ class Queue(Dataset[Subject]):
         if isinstance(self._visits, SampledVisits):
             self._visits.restore(state.get("visits"))
         self._epoch, self._delivered = epoch, delivered // self._epochs.share.world
-        self._is_open = False
-        self._asked.clear()
+        self._leave_pass()
         if self._dispatcher is not None:
             self._dispatcher.seek(self._epoch, self._delivered)
 
@@ -310,6 +326,7 @@ class Queue(Dataset[Subject]):
 
     def close(self) -> None:
         """End the workers and give the memory back. A closed queue cannot be used again."""
+        self._leave_pass()
         if self._dispatcher is not None:
             self._dispatcher.close()
 
@@ -321,7 +338,7 @@ class Queue(Dataset[Subject]):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["_dispatcher"] = None
+        state["_dispatcher"] = state["_ahead"] = None
         return state
 
     def __repr__(self) -> str:
@@ -371,6 +388,12 @@ class Queue(Dataset[Subject]):
             )
         return Epochs(self._counts, self._options, share, self._visits)
 
+    def _load_first(self) -> Subject:
+        """Return the first item of a data set that does not show its subjects unloaded."""
+        stream = Stream(self.seed, "transform", 0)
+        first = call_seeded(self.subjects_dataset.__getitem__, 0, stream, patch=0, epoch=0)
+        return as_subject(first, "item 0 of the data set")
+
     def _num_slots(self) -> int:
         return min(self.max_length, 2 * len(self))
 
@@ -383,6 +406,7 @@ class Queue(Dataset[Subject]):
                 self._make_executor(memory),
                 memory,
                 is_background=self.num_workers > 0,
+                describe=functools.partial(describe, self._subjects),
             )
             weakref.finalize(self, self._dispatcher.close)
             self._dispatcher.seek(self._epoch, self._delivered)
@@ -404,26 +428,45 @@ class Queue(Dataset[Subject]):
             epochs = self._current_epochs()
         self._epochs = epochs
 
-    def _begin_pass(self) -> None:
+    def _begin_pass(self) -> int:
         if self._is_open and self._delivered:
             self._epoch, self._delivered = self._epoch + 1, 0
+        self._leave_pass()
         self._is_open = True
-        self._asked.clear()
         if self._current_epochs().share != self._epochs.share:
             self.close()  # ranks came to be after the workers began
             self._dispatcher = None
         self._start().seek(self._epoch, self._delivered)
         self._log("epoch %d begins at patch %d", self._epoch, self._delivered)
+        return self._passes
+
+    def _leave_pass(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+        self._ahead = None
+        self._passes += 1
+        self._is_open = False
+        self._asked.clear()
+
+    def _is_going_on(self, number: int) -> bool:
+        """Tell whether patches of a pass are left; raise if another was begun since."""
+        if number != self._passes:
+            raise QueueError(
+                "this loop over the queue was left for another, or for load_state_dict(), and "
+                "cannot go on; a queue is read by one loop at a time"
+            )
+        return self._is_open
 
     def _left(self, wanted: int) -> int:
         """Return how many of the patches that are wanted are left in the epoch."""
         return min(wanted, len(self) - self._delivered)
 
-    def _hand_out(self, count: int) -> Iterator[Patch]:
+    def _hand_out(self, count: int) -> Generator[Patch]:
         """Yield the next patches of the epoch; each is valid until the next is asked for.
 
         A slot is free again as soon as its patch was copied: a batch may be larger than
-        `max_length`. The patches count as delivered once all of them are.
+        `max_length`. The patches count as delivered once all of them are. Close it when
+        something goes wrong, or a traceback keeps the last slot.
         """
         dispatcher = self._start()
         for place in range(self._delivered, self._delivered + count):
