@@ -234,3 +234,11 @@ def test_given_probabilities_are_copied() -> None:
     sampler = LabelSampler(3, "seg", given_shares)
     given_shares[2] = 5
     assert sampler.label_probabilities == {1: 1.0}
+
+
+def test_the_map_leaves_out_what_absent_labels_would_have() -> None:
+    labels = np.array([0, 0, 1, 1, 2, 1, 0], dtype=np.int16).reshape(1, 1, 1, -1)
+    subject = Subject(seg=LabelMap(tensor=labels))
+    sampler = LabelSampler((1, 1, 5), label_probabilities={0: 0, 1: 50, 2: 25, 3: 25})
+    shares = sampler.get_probability_map(subject).flatten().tolist()
+    assert shares == [0, 0, 1 / 4, 1 / 4, 1 / 4, 0, 0]

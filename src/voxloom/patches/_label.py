@@ -122,9 +122,11 @@ class LabelSampler(PatchSampler):
         return subject.get_image(self._find_name(subject))
 
     def get_probability_map(self, subject: Subject) -> torch.Tensor:
-        """Return the probability of each voxel to be a centre, float32 ``(1, W, H, D)``.
+        """Return a map in proportion to which voxels are centres, float32 ``(1, W, H, D)``.
 
-        Without label probabilities it is one where the label map is above zero.
+        A label's probability, of the sum of all given, is shared out among its voxels that can
+        be centres; what labels without any would have is missing from the sum. Without label
+        probabilities the map is one where the label map is above zero.
         """
         import torch
 
@@ -132,7 +134,7 @@ class LabelSampler(PatchSampler):
         if self._label_probabilities is None:
             return torch.from_numpy(Foreground().of(array)[None].astype(np.float32))
         draw = self._label_draw(subject)
-        shares = np.diff(draw.cumulative, prepend=0.0) / draw.cumulative[-1]
+        shares = np.diff(draw.cumulative, prepend=0.0) / sum(self._label_probabilities.values())
         inside = self._centres_in(subject).slices
         chances = np.zeros(array.shape[1:], dtype=np.float32)
         for share, table in zip(shares, draw.tables, strict=True):
