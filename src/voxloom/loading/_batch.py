@@ -17,8 +17,7 @@ from voxloom.subjects import AFFINE, DATA, INDEX_INI, LOCATION, Image, Subject, 
 def as_subject_patch(patch: Patch) -> Subject:
     """Return a patch as a subject that owns its memory."""
     location = _location(patch)
-    size = tuple(patch.layout.fields[0].shape[1:])
-    box = Box.at(patch.index_ini, (size[0], size[1], size[2]))
+    box = Box.at(patch.origin, patch.size)
     images = {
         name: _image(patch, name).with_data(
             voxels.copy(), _image(patch, name).space.crop(box).affine
@@ -64,7 +63,7 @@ class BatchBuilder:
         _check_alike(self._outlines[0], patch, self._voxels)
         for name, array in patch.voxels.items():
             np.copyto(self._voxels[name].numpy()[index], array)
-        self._origins[index, :3] = patch.index_ini
+        self._origins[index, :3] = patch.origin
         self._locations[index] = _location(patch)
 
     def batch(self) -> dict[str, Any]:
@@ -123,6 +122,5 @@ def _image(patch: Patch, name: str) -> Image:
 
 
 def _location(patch: Patch) -> torch.Tensor:
-    size = patch.layout.fields[0].shape[1:]
-    fin = [ini + n for ini, n in zip(patch.index_ini, size, strict=True)]
+    fin = [ini + n for ini, n in zip(patch.index_ini, patch.size, strict=True)]
     return torch.tensor([*patch.index_ini, *fin], dtype=torch.int64)

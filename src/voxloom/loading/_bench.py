@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from voxloom.geometry import Box
 from voxloom.loading._messages import (
     Began,
     Command,
@@ -19,7 +20,8 @@ from voxloom.loading._messages import (
     failure,
 )
 from voxloom.loading._slots import SlotMemory
-from voxloom.loading._work import Job, Opened, StageError, Workshop, WorkSpec
+from voxloom.loading._stages import StageError
+from voxloom.loading._work import Job, Opened, Workshop, WorkSpec
 
 
 class Bench:
@@ -53,16 +55,20 @@ class Bench:
             yield failure(number, error.stage, None, error.cause)
 
     def _open(self, job: Job) -> Began:
-        key = (job.subject, job.epoch)
+        start, key = time.perf_counter(), (job.subject, job.epoch)
         if self._last is not None and self._last[0] == key:
-            opened, seconds = self._last[1], {}
+            opened = self._last[1]
         else:
             self._last = None  # before the next volume is decoded, not after
             opened = self._workshop.open(job.subject, job.epoch)
-            seconds = opened.seconds
         self._jobs[job.number] = job, opened
         self._left[job.number] = len(job.places)
-        return Began(job.number, opened.outline(), opened.layout, seconds)
+        layout = opened.layout
+        if not self._memory.slot_bytes:  # slots are as large as the patches that go into them
+            layout = self._workshop.layout(opened, job)
+        seconds = self._workshop.take_seconds()
+        span = start, time.perf_counter()
+        return Began(job.number, opened.outline(), layout, seconds, span)
 
     def _cut(self, command: Cut) -> Iterator[Event]:
         job, opened = self._jobs[command.job]
@@ -76,16 +82,31 @@ class Bench:
         if not self._left[job.number]:
             self._forget(job.number)
             self._last = (job.subject, job.epoch), opened
-        yield Made(job.number, finished, {"crop": time.perf_counter() - start})
+        seconds = self._workshop.take_seconds()
+        yield Made(job.number, finished, seconds, (start, time.perf_counter()))
 
     def _finish(self, job: Job, opened: Opened, place: int, patch: int, slot: int) -> Finished:
         box = self._workshop.locate(opened, patch, job.epoch)
+        if self._workshop.changes_patches:
+            return self._finish_changed(job, opened, box, place, patch, slot)
         if opened.layout.nbytes <= self._memory.slot_bytes:
             self._workshop.cut(opened, box, self._memory.slot(slot))
             return Finished(place, patch, slot, box.index_ini)
         voxels = np.empty(opened.layout.nbytes, dtype=np.uint8)
         self._workshop.cut(opened, box, voxels)
         return Finished(place, patch, slot, box.index_ini, voxels.tobytes())
+
+    def _finish_changed(
+        self, job: Job, opened: Opened, box: Box, place: int, patch: int, slot: int
+    ) -> Finished:
+        made = self._workshop.change(opened, box, job, patch)
+        changed = self._workshop.pack(made, box)
+        if made.layout.nbytes <= self._memory.slot_bytes:
+            made.write(self._memory.slot(slot))
+            return Finished(place, patch, slot, box.index_ini, changed=changed)
+        voxels = np.empty(made.layout.nbytes, dtype=np.uint8)
+        made.write(voxels)
+        return Finished(place, patch, slot, box.index_ini, voxels.tobytes(), changed)
 
     def _forget(self, number: int) -> None:
         self._jobs.pop(number, None)

@@ -13,12 +13,23 @@ from itertools import count
 import numpy as np
 
 from voxloom._errors import QueueError, VoxloomError
-from voxloom.geometry import Index3
+from voxloom.geometry import Index3, Shape3
 from voxloom.io import Array
 from voxloom.loading._failures import listener_lost, patch_error, worker_lost, workers_end
-from voxloom.loading._messages import Began, Cut, Drop, Event, Executor, Failed, Lost, Made, Open
+from voxloom.loading._messages import (
+    Began,
+    Cut,
+    Drop,
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Lost,
+    Made,
+    Open,
+)
 from voxloom.loading._plan import EpochPlan, renumber
-from voxloom.loading._slots import Layout, SlotMemory
+from voxloom.loading._slots import Bytes, Layout, SlotMemory
 from voxloom.loading._work import Job
 from voxloom.subjects import Subject
 
@@ -49,7 +60,11 @@ class _Running:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """A finished patch that is due. Its voxels are valid until it is released."""
+    """A finished patch that is due. Its voxels are valid until it is released.
+
+    Its affines are those of `outline` moved to voxel `origin`: the first voxel of the patch, or
+    zero where a patch transform has moved them. `size` is the size of what was cut.
+    """
 
     subject: int
     epoch: int
@@ -60,6 +75,8 @@ class Patch:
     outline: Subject
     layout: Layout
     voxels: dict[str, Array]
+    size: Shape3
+    origin: Index3
 
 
 class Dispatcher:
@@ -257,8 +274,6 @@ class Dispatcher:
                 self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     def _keep(self, running: _Running, event: Made) -> None:
-        assert running.outline is not None
-        assert running.layout is not None
         for done in event.patches:
             key = (running.job.epoch, done.place)
             del running.waiting[done.place]
@@ -268,10 +283,7 @@ class Dispatcher:
             memory = self._memory.slot(done.slot)
             if done.voxels is not None:
                 memory = np.frombuffer(done.voxels, dtype=np.uint8)
-            self._ready[key] = Patch(
-                running.job.subject, *key, done.patch, done.slot, done.index_ini,
-                running.outline, running.layout, running.layout.views(memory),
-            )  # fmt: skip
+            self._ready[key] = _patch(running, key, done, memory)
         if not running.waiting and (running.is_granted or running.unwanted):
             del self._running[running.job.number]
 
@@ -373,6 +385,21 @@ class Dispatcher:
     def _send_cut(self, running: _Running, grants: list[tuple[int, int, int]]) -> None:
         command = Cut(running.job.number, tuple(grants), self._memory.slot_bytes)
         self._executor.send(running.worker, command)
+
+
+def _patch(running: _Running, key: tuple[int, int], done: Finished, memory: Bytes) -> Patch:
+    assert running.outline is not None
+    assert running.layout is not None
+    outline, layout, origin = running.outline, running.layout, done.index_ini
+    width, height, depth = layout.fields[0].shape[1:]
+    size = width, height, depth
+    if done.changed is not None:
+        outline, layout = done.changed.unpack(), done.changed.layout
+        size, origin = done.changed.size, (0, 0, 0)
+    return Patch(
+        running.job.subject, *key, done.patch, done.slot, done.index_ini,
+        outline, layout, layout.views(memory), size, origin,
+    )  # fmt: skip
 
 
 def _jobs_from(

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from voxloom.geometry import Index3
+from voxloom.loading._patch_transform import Changed
 from voxloom.loading._slots import Layout
 from voxloom.loading._work import Job
 from voxloom.subjects import Subject
+
+Span = tuple[float, float]
+"""When work began and ended, by `time.perf_counter`, which all processes of a machine share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +48,22 @@ class Began:
     outline: Subject
     layout: Layout
     seconds: dict[str, float]
+    span: Span = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """One patch lies in its slot; or, if it is larger than a slot, in `voxels`."""
+    """One patch lies in its slot; or, if it is larger than a slot, in `voxels`.
+
+    `changed` says what a patch transform made of it, where there is one.
+    """
 
     place: int
     patch: int
     slot: int
     index_ini: Index3
     voxels: bytes | None = None
+    changed: Changed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ class Made:
     job: int
     patches: tuple[Finished, ...]
     seconds: dict[str, float]
+    span: Span = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

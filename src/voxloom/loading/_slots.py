@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from voxloom._errors import QueueMemoryError
 from voxloom.geometry import Shape3
-from voxloom.io import Array
-from voxloom.subjects import Subject
+from voxloom.io import Array, Shape4
+from voxloom.subjects import Image, Subject
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -56,9 +56,19 @@ class Layout:
     @classmethod
     def of(cls, subject: Subject, patch_size: Shape3) -> Layout:
         """Return the layout of a subject's patches."""
+        images = subject.get_images_dict(intensity_only=False)
+        return cls._of_shapes(images, [(image.shape[0], *patch_size) for image in images.values()])
+
+    @classmethod
+    def of_patch(cls, patch: Subject) -> Layout:
+        """Return the layout of one patch, whose images may have sizes of their own."""
+        images = patch.get_images_dict(intensity_only=False)
+        return cls._of_shapes(images, [image.shape for image in images.values()])
+
+    @classmethod
+    def _of_shapes(cls, images: dict[str, Image], shapes: list[Shape4]) -> Layout:
         fields, offset = [], 0
-        for name, image in subject.get_images_dict(intensity_only=False).items():
-            shape = (image.shape[0], *patch_size)
+        for (name, image), shape in zip(images.items(), shapes, strict=True):
             fields.append(Field(name, shape, image.dtype.str, offset))
             size = int(np.prod(shape, dtype=np.int64)) * image.dtype.itemsize
             offset += -(-size // _ALIGNMENT) * _ALIGNMENT

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-import numpy as np
+from dataclasses import dataclass
+from typing import Any
 
 from voxloom._random import Stream
 from voxloom.geometry import Box, Index3, Shape3
+from voxloom.loading._patch_transform import (
+    Changed,
+    ChangedPatch,
+    PatchTransform,
+    change_patch,
+    cut_own,
+    outline_of,
+)
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import Bytes, Layout
+from voxloom.loading._stages import StageClock
 from voxloom.patches import GridSampler, PatchSampler, copy_image_box
-from voxloom.subjects import Image, Subject, SubjectsDataset, as_subject, load_copy
-
-_T = TypeVar("_T")
+from voxloom.subjects import Subject, SubjectsDataset, as_subject, load_copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class WorkSpec:
     dataset: Any
     sampler: PatchSampler | GridSampler
     seed: int
+    patch_transform: PatchTransform | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,24 +61,10 @@ class Opened:
     layout: Layout
     place: Callable[[int, int], Index3]
     spatial_shape: Shape3
-    seconds: dict[str, float] = field(default_factory=dict)
 
     def outline(self) -> Subject:
         """Return the subject with one voxel an image: what the trainer needs to know of it."""
-        return self.subject.replace(
-            **{
-                name: _outline(image)
-                for name, image in self.subject.get_images_dict(intensity_only=False).items()
-            }
-        )
-
-
-class StageError(Exception):
-    """Carries the stage at which an exception came up to whoever reports it."""
-
-    def __init__(self, stage: str, cause: BaseException) -> None:
-        super().__init__(stage, cause)
-        self.stage, self.cause = stage, cause
+        return outline_of(self.subject)
 
 
 class Workshop:
@@ -81,6 +72,11 @@ class Workshop:
 
     def __init__(self, spec: WorkSpec) -> None:
         self._spec = spec
+        self._clock = StageClock()
+
+    def take_seconds(self) -> dict[str, float]:
+        """Return how long each stage took since the last call."""
+        return self._clock.take()
 
     def open(self, subject: int, epoch: int) -> Opened:
         """Read, decode and transform a subject, and prepare the sampler for it.
@@ -90,23 +86,16 @@ class Workshop:
         StageError
             Around whatever went wrong.
         """
-        start = time.perf_counter()
-        loaded = _in_stage("read", lambda: self._load(subject, epoch))
-        read = time.perf_counter()
-        transformed = _in_stage("transform", lambda: self._transform(loaded, subject, epoch))
-        changed = time.perf_counter()
-        place = _in_stage("locate", lambda: self._prepare(transformed, subject))
-        seconds = {
-            "read": read - start,
-            "transform": changed - read,
-            "locate": time.perf_counter() - changed,
-        }
+        run = self._clock.run
+        loaded = self._clock.run_load(lambda: self._load(subject, epoch))
+        transformed = run("transform", lambda: self._transform(loaded, subject, epoch))
+        place = run("locate", lambda: self._prepare(transformed, subject))
         layout = Layout.of(transformed, self._spec.sampler.patch_size)
-        return Opened(transformed, layout, place, transformed.spatial_shape, seconds)
+        return Opened(transformed, layout, place, transformed.spatial_shape)
 
     def locate(self, opened: Opened, patch: int, epoch: int) -> Box:
         """Return where a patch of the subject lies."""
-        return _in_stage("locate", lambda: self._box(opened, patch, epoch))
+        return self._clock.run("locate", lambda: self._box(opened, patch, epoch))
 
     def cut(self, opened: Opened, box: Box, memory: Bytes) -> None:
         """Write the patch in `box` into `memory`, laid out as `opened.layout` says."""
@@ -118,7 +107,34 @@ class Workshop:
             for name, image in images.items():
                 copy_image_box(image, box, views[name], mode)
 
-        _in_stage("crop", copy)
+        self._clock.run("crop", copy)
+
+    @property
+    def changes_patches(self) -> bool:
+        """Whether there is a patch transform."""
+        return self._spec.patch_transform is not None
+
+    def change(self, opened: Opened, box: Box, job: Job, patch: int) -> ChangedPatch:
+        """Cut the patch in `box` and return what the patch transform makes of it."""
+        transform, mode = self._spec.patch_transform, self._spec.sampler.padding_mode
+        assert transform is not None
+        given = self._clock.run("crop", lambda: cut_own(opened.subject, box, mode))
+        stream = self._stream("patch transform", job.subject)
+        return self._clock.run(
+            "patch transform",
+            lambda: change_patch(transform, given, stream, patch=patch, epoch=job.epoch),
+        )
+
+    def pack(self, changed: ChangedPatch, box: Box) -> Changed:
+        """Return what crosses to the trainer beside the voxels of a changed patch."""
+        return self._clock.run("patch transform", lambda: changed.pack(box.size))
+
+    def layout(self, opened: Opened, job: Job) -> Layout:
+        """Return what the patches of a job look like, going by its first where they change."""
+        if not self.changes_patches:
+            return opened.layout
+        patch = job.places[0][1]
+        return self.change(opened, self.locate(opened, patch, job.epoch), job, patch).layout
 
     def _prepare(self, subject: Subject, index: int) -> Callable[[int, int], Index3]:
         """Return what gives the first voxel of a patch of an epoch."""
@@ -169,18 +185,6 @@ class Workshop:
 def _is_plain(dataset: Any) -> bool:
     """Tell whether a data set is ours, so that its steps can be taken one by one."""
     return type(dataset).__getitem__ is SubjectsDataset.__getitem__
-
-
-def _in_stage(stage: str, work: Callable[[], _T]) -> _T:
-    try:
-        return work()
-    except Exception as error:
-        raise StageError(stage, error) from error
-
-
-def _outline(image: Image) -> Image:
-    voxel = np.zeros((image.shape[0], 1, 1, 1), dtype=image.dtype)
-    return image.with_data(voxel, image.space.affine)
 
 
 def _decode(subject: Subject) -> Subject:
