@@ -1,0 +1,141 @@
+"""The laws of a plan: exact, bounded, never stuck, and decided by the seed alone."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxloom.loading import EpochPlan, PlanOptions, plan_epoch
+from voxloom.loading._plan import renumber
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "plans.json"
+MODES = {
+    "spread": {},
+    "fill": {"schedule": "fill"},
+    "in order": {"shuffle_patches": False},
+    "nothing shuffled": {"shuffle_patches": False, "shuffle_subjects": False},
+}
+
+counts_of_subjects = st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any)
+
+
+def options(mode: str, max_length: int, seed: int = 0) -> PlanOptions:
+    return PlanOptions(seed, max_length, **MODES[mode])
+
+
+def assert_exact(plan: EpochPlan, counts: list[int]) -> None:
+    pairs = sorted(zip(plan.subjects.tolist(), plan.patches.tolist(), strict=True))
+    assert pairs == [(i, j) for i, count in enumerate(counts) for j in range(count)]
+
+
+def assert_never_stuck(plan: EpochPlan, slots: int) -> None:
+    """Give slots to jobs in order of their first patch, as the dispatcher does."""
+    due_order = np.argsort(plan.residencies, kind="stable")
+    rank_of_grant = np.empty(len(plan), dtype=np.int64)
+    rank_of_grant[due_order] = np.arange(len(plan))
+    # Before place p leaves, p slots came back: so many grants were made, whatever the timing.
+    assert (rank_of_grant < slots + np.arange(len(plan))).all()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_small_plan_is_exact_bounded_and_never_stuck(mode: str) -> None:
+    for n, samples, max_length in product(range(1, 7), range(1, 9), range(1, 41)):
+        for epoch in range(3):
+            plan = plan_epoch([samples] * n, epoch, options(mode, max_length))
+            flat = plan.subjects * samples + plan.patches
+            assert (np.sort(flat) == np.arange(n * samples)).all()
+            assert plan.peak() <= max_length
+            assert_never_stuck(plan, max_length)
+
+
+@given(counts_of_subjects, st.integers(1, 40), st.integers(0, 5), st.sampled_from(sorted(MODES)))
+def test_uneven_counts_are_exact_bounded_and_never_stuck(
+    counts: list[int], max_length: int, epoch: int, mode: str
+) -> None:
+    plan = plan_epoch(counts, epoch, options(mode, max_length))
+    assert_exact(plan, counts)
+    assert plan.peak() <= max_length
+    assert_never_stuck(plan, max_length)
+
+
+@given(
+    counts_of_subjects, st.integers(1, 40), st.integers(0, 2**63), st.sampled_from(sorted(MODES))
+)
+def test_a_plan_goes_on_from_any_place_within_its_bound(
+    counts: list[int], max_length: int, seed: int, mode: str
+) -> None:
+    plan = plan_epoch(counts, 1, options(mode, max_length, seed))
+    for place in range(len(plan)):
+        rest = EpochPlan(
+            1, plan.subjects[place:], plan.patches[place:], renumber(plan.residencies[place:])
+        )
+        assert rest.peak() <= max_length
+        assert_never_stuck(rest, max_length)
+
+
+@given(counts_of_subjects, st.integers(1, 40), st.integers(0, 2**63), st.integers(0, 2**31))
+def test_the_same_key_gives_the_same_plan(
+    counts: list[int], max_length: int, seed: int, epoch: int
+) -> None:
+    one, other = (plan_epoch(counts, epoch, PlanOptions(seed, max_length)) for _ in range(2))
+    assert (one.subjects == other.subjects).all()
+    assert (one.patches == other.patches).all()
+    assert (one.residencies == other.residencies).all()
+
+
+@given(counts_of_subjects, st.integers(1, 40), st.sampled_from(sorted(MODES)))
+def test_a_residency_is_one_subject_and_numbers_rise_as_they_are_due(
+    counts: list[int], max_length: int, mode: str
+) -> None:
+    plan = plan_epoch(counts, 0, options(mode, max_length))
+    numbers, first = np.unique(plan.residencies, return_index=True)
+    assert (numbers == np.arange(len(numbers))).all()
+    assert (np.diff(first) > 0).all()
+    for number in numbers:
+        assert len(set(plan.subjects[plan.residencies == number].tolist())) == 1
+
+
+@pytest.mark.parametrize("mode", ["spread", "fill", "in order"])
+def test_epochs_and_seeds_have_orders_of_their_own(mode: str) -> None:
+    plans = {
+        (seed, epoch): plan_epoch([4] * 30, epoch, options(mode, 40, seed)).subjects.tolist()
+        for seed, epoch in product(range(4), range(4))
+    }
+    assert len({tuple(order) for order in plans.values()}) == len(plans)
+    assert plans[0, 1] != plans[1, 0]
+
+
+def test_without_any_shuffling_subjects_come_as_they_were_given() -> None:
+    plan = plan_epoch([2, 0, 3], 5, options("nothing shuffled", 2))
+    assert plan.subjects.tolist() == [0, 0, 2, 2, 2]
+    assert plan.patches.tolist() == [0, 1, 0, 1, 2]
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_batches_are_as_mixed_as_the_bound_allows(epoch: int) -> None:
+    plan = plan_epoch([16] * 300, epoch, PlanOptions(0, 256))
+    distinct = [len(set(batch)) for batch in plan.subjects.reshape(-1, 8).tolist()]
+    assert np.mean(distinct) >= (7.5 if epoch == 0 else 7.9)
+
+
+def test_once_its_window_is_open_spread_loads_more_evenly_than_fill() -> None:
+    spread, fill = (plan_epoch([16] * 300, 1, options(mode, 256)) for mode in ("spread", "fill"))
+
+    def longest_burst(plan: EpochPlan) -> int:
+        first = np.unique(plan.residencies, return_index=True)[1]
+        return int(np.bincount(first // 32)[16:].max())
+
+    assert longest_burst(spread) <= 4 < longest_burst(fill)
+
+
+def test_orders_that_were_promised_stay() -> None:
+    for promise in json.loads(GOLDEN.read_text(encoding="utf-8")):
+        plan = plan_epoch(promise["counts"], promise["epoch"], PlanOptions(**promise["options"]))
+        assert plan.subjects.tolist() == promise["subjects"], promise["options"]
+        assert plan.patches.tolist() == promise["patches"], promise["options"]

@@ -1,0 +1,289 @@
+"""One pass is one exact epoch, whatever the sizes, the workers and the way it is read."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+from typing import Any
+
+import changing
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from voxloom import Queue, Subject, SubjectsDataset, UniformSampler
+
+MakeQueue = Callable[..., Queue]
+Sign = Callable[[Iterable[Any]], list[str]]
+
+WAYS: dict[str, Callable[[Queue], Iterator[list[int]]]] = {
+    "iteration": lambda queue: ([patch.number] for patch in queue),
+    "DataLoader": lambda queue: (b["number"].tolist() for b in DataLoader(queue, batch_size=2)),
+    "one by one": lambda queue: ([patch["number"]] for patch in DataLoader(queue, batch_size=None)),
+    "batches": lambda queue: (batch["number"].tolist() for batch in queue.batches(2)),
+}
+
+
+def planned(queue: Queue, epoch: int) -> list[int]:
+    return queue.plan(epoch).subjects.tolist()
+
+
+def flat(groups: Iterable[list[int]]) -> list[int]:
+    return [number for group in groups for number in group]
+
+
+@pytest.mark.parametrize("mode", [{}, {"schedule": "fill"}, {"shuffle_patches": False}])
+def test_every_small_epoch_is_exact_and_as_planned(make_queue: MakeQueue, mode: Any) -> None:
+    for count, samples, max_length in product((1, 2, 5), (1, 3, 7), (1, 2, 5, 40)):
+        queue = make_queue(count, samples, max_length, **mode)
+        for epoch in range(3):
+            numbers = flat(batch["number"].tolist() for batch in queue.batches(4))
+            assert Counter(numbers) == dict.fromkeys(range(count), samples)
+            assert numbers == planned(queue, epoch)
+
+
+@pytest.mark.parametrize(("count", "samples", "max_length"), [(5, 3, 2), (3, 7, 5), (7, 2, 40)])
+def test_workers_keep_epochs_exact(
+    make_queue: MakeQueue, count: int, samples: int, max_length: int
+) -> None:
+    queue = make_queue(count, samples, max_length, num_workers=2)
+    for epoch in range(3):
+        assert flat(WAYS["batches"](queue)) == planned(queue, epoch)
+
+
+def test_subjects_say_how_many_patches_they_give(make_queue: MakeQueue) -> None:
+    subjects = changing.make_subjects(4, num_samples=[3, 0, 1, 5])
+    queue = make_queue(subjects=subjects, max_length=4)
+    assert len(queue) == 9
+    assert Counter(flat(WAYS["batches"](queue))) == {0: 3, 2: 1, 3: 5}
+
+
+def test_a_batch_may_be_larger_than_what_is_held(make_queue: MakeQueue) -> None:
+    queue = make_queue(5, 3, max_length=2)
+    for way in (queue.batches(15), DataLoader(queue, batch_size=15)):
+        [batch] = list(way)
+        assert batch["t1"]["data"].shape == (15, 1, 4, 4, 4)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("way", ["DataLoader", "batches"])
+def test_no_more_patches_are_held_than_allowed(
+    make_queue: MakeQueue, num_workers: int, way: str
+) -> None:
+    queue = make_queue(6, 4, max_length=5, num_workers=num_workers)
+    held, done = [], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.0005):
+            held.append(queue.num_patches)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for _ in range(2):
+        held += [queue.num_patches for _batch in WAYS[way](queue)]
+    done.set()
+    watcher.join()
+    assert max(held) <= 5
+    assert len(queue._start()._memory._memory) == 5 * 4**3 * 4  # and there is no room for more
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[str]:
+    return run_two_epochs(0, "spawn")
+
+
+def run_two_epochs(num_workers: int, start_method: Any) -> list[str]:
+    dataset = SubjectsDataset(changing.make_subjects(6), changing.draw_from_every_generator)
+    queue = Queue(dataset, 8, 3, UniformSampler(4), num_workers, seed=3, start_method=start_method)
+    seen = []
+    with queue:
+        for _ in range(2):
+            for batch in queue.batches(3):
+                torch.rand(1), random.random(), np.random.rand()  # noqa: NPY002
+                seen += [batch["drawn"], batch["location"].tolist(), batch["t1"]["data"].sum()]
+    return [str(item) for item in seen]
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "start_method"),
+    [(1, "spawn"), (2, "spawn"), (3, "spawn"), (5, "spawn"), (2, "forkserver")],
+)
+def test_workers_and_the_trainers_draws_change_nothing(
+    expected: list[str], num_workers: int, start_method: str
+) -> None:
+    torch.manual_seed(num_workers)
+    assert run_two_epochs(num_workers, start_method) == expected
+
+
+def test_the_queue_leaves_the_global_generators_alone(make_queue: MakeQueue) -> None:
+    def states() -> tuple[Any, ...]:
+        numpy_state = np.random.get_state()[1]  # noqa: NPY002
+        return random.getstate(), numpy_state.tolist(), torch.get_rng_state().tolist()
+
+    before = states()
+    queue = make_queue(transform=changing.draw_from_every_generator)
+    assert len(queue) == 15
+    for _ in queue.batches(4):
+        assert states() == before
+    list(queue)
+    assert states() == before
+
+
+def test_a_data_set_of_ones_own_is_not_drawn_from_either(make_queue: MakeQueue) -> None:
+    class Own:
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> Subject:
+            return changing.draw_from_every_generator(changing.make_subjects(3)[index])
+
+    before = torch.get_rng_state()
+    queue = Queue(Own(), 4, 2, UniformSampler(4), seed=1)
+    numbers = [patch.number for patch in queue]
+    assert Counter(numbers) == {0: 2, 1: 2, 2: 2}
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_without_a_seed_torch_decides_it(make_queue: MakeQueue, sign: Sign) -> None:
+    def run(torch_seed: int) -> list[str]:
+        torch.manual_seed(torch_seed)
+        return sign(make_queue(seed=None))
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+def test_seeds_and_epochs_give_patches_of_their_own(make_queue: MakeQueue, sign: Sign) -> None:
+    queue = make_queue(seed=0)
+    first, second, other = sign(queue), sign(queue), sign(make_queue(seed=1))
+    assert len({tuple(first), tuple(second), tuple(other)}) == 3
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_one_loop_is_one_epoch(make_queue: MakeQueue, way: str) -> None:
+    queue = make_queue()
+    for epoch in range(3):
+        assert flat(WAYS[way](queue)) == planned(queue, epoch)
+
+
+@pytest.mark.parametrize(("left", "next_way"), list(product(WAYS, WAYS)))
+def test_after_a_loop_that_was_left_the_next_epoch_begins(
+    make_queue: MakeQueue, left: str, next_way: str
+) -> None:
+    queue = make_queue()
+    for numbers, _ in zip(WAYS[left](queue), range(2), strict=False):
+        assert numbers
+    assert flat(WAYS[next_way](queue)) == planned(queue, 1)
+    assert flat(WAYS[left](queue)) == planned(queue, 2)
+
+
+def test_one_loader_left_and_started_again_begins_the_next_epoch(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    loader = DataLoader(queue, batch_size=4)
+    next(iter(loader))
+    assert flat(batch["number"].tolist() for batch in loader) == planned(queue, 1)
+    assert flat(batch["number"].tolist() for batch in loader) == planned(queue, 2)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("way", ["iteration", "batches"])
+def test_a_loop_that_was_left_for_another_cannot_go_on(
+    make_queue: MakeQueue, way: str, num_workers: int
+) -> None:
+    queue = make_queue(num_workers=num_workers)
+    left = WAYS[way](queue)
+    next(left)
+    for epoch in (1, 2):
+        assert flat(WAYS["batches"](queue)) == planned(queue, epoch)
+    with pytest.raises(RuntimeError, match="one loop at a time"):
+        next(left)
+    assert flat(WAYS["iteration"](queue)) == planned(queue, 3)
+
+
+def test_a_queue_that_went_through_pickle_goes_on(make_queue: MakeQueue, sign: Sign) -> None:
+    queue = make_queue()
+    next(iter(queue.batches(4)))
+    copy = pickle.loads(pickle.dumps(queue))
+    assert copy.state_dict() == queue.state_dict()
+    assert sign(copy) == sign(queue)
+
+
+def test_a_shuffling_loader_keeps_epochs_exact(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    loader = DataLoader(queue, batch_size=4, shuffle=True)
+    for epoch in range(3):
+        assert flat(batch["number"].tolist() for batch in loader) == planned(queue, epoch)
+
+
+def test_a_shuffling_loader_goes_on_from_a_state(make_queue: MakeQueue) -> None:
+    queue, other = make_queue(), make_queue()
+    loader = DataLoader(queue, batch_size=4, shuffle=True)
+    next(iter(loader))
+    other.load_state_dict(queue.state_dict())
+    resumed = DataLoader(other, batch_size=4, shuffle=True)
+    assert flat(batch["number"].tolist() for batch in resumed) == planned(queue, 0)[4:]
+    for epoch in (1, 2):
+        assert flat(batch["number"].tolist() for batch in resumed) == planned(queue, epoch)
+
+
+@pytest.mark.parametrize("loader", ["batches", "DataLoader"])
+def test_a_last_batch_that_is_not_full_can_be_left_out(make_queue: MakeQueue, loader: str) -> None:
+    queue = make_queue()
+
+    def run() -> list[list[int]]:
+        if loader == "batches":
+            return [batch["number"].tolist() for batch in queue.batches(4, drop_last=True)]
+        batches = DataLoader(queue, batch_size=4, drop_last=True)
+        return [batch["number"].tolist() for batch in batches]
+
+    for epoch in range(2):
+        assert flat(run()) == planned(queue, epoch)[:12]
+
+
+def test_workers_of_the_loader_are_refused_at_once(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    for method in ("fork", "spawn"):
+        loader = DataLoader(queue, batch_size=2, num_workers=1, multiprocessing_context=method)
+        with pytest.raises(RuntimeError, match=r"num_workers=0\) and Queue\(\.\.\., num_workers="):
+            next(iter(loader))
+    assert flat(WAYS["batches"](queue)) == planned(queue, 0)
+
+
+def test_both_ways_give_equal_batches(make_queue: MakeQueue, sign: Sign) -> None:
+    details = {"site": ["A", "B", None, "A", "B"], "dose": [1, 2.5, 3, 4, 5]}
+    details["curve"] = [np.arange(3) + n for n in range(5)]
+    one, other = (
+        make_queue(
+            subjects=changing.make_subjects(5, **details), transform=changing.add_and_replace
+        )
+        for _ in range(2)
+    )
+    ours, torchs = list(one.batches(4)), list(DataLoader(other, batch_size=4))
+    for mine, theirs in zip(ours, torchs, strict=True):
+        assert list(mine) == list(theirs)
+        assert mine["curve"].dtype == theirs["curve"].dtype == torch.int64
+        assert type(mine["site"]) is type(theirs["site"]) is list
+        assert mine["t1"].keys() == theirs["t1"].keys()
+    assert sign(ours) == sign(torchs)
+
+
+def test_a_closed_queue_says_so(make_queue: MakeQueue) -> None:
+    queue = make_queue(num_workers=1)
+    list(queue)
+    queue.close()
+    queue.close()
+    with pytest.raises(RuntimeError, match="queue is closed; make a new one"):
+        next(iter(queue))
+
+
+@pytest.mark.parametrize("name", ["max_length", "samples_per_volume", "num_workers"])
+@pytest.mark.parametrize("value", [-1, 1.5, True, "2", None])
+def test_sizes_are_whole_numbers(name: str, value: Any) -> None:
+    sizes = {"max_length": 4, "samples_per_volume": 2, "num_workers": 0, name: value}
+    with pytest.raises(ValueError, match=f"{name} is a whole number of at least"):
+        Queue(SubjectsDataset(changing.make_subjects(2)), sampler=UniformSampler(4), **sizes)
