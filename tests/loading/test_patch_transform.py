@@ -14,6 +14,7 @@ from voxloom._errors import PatchError
 from voxloom.patches import UniformSampler
 
 SIZE = (3, 4, 5)
+CHANGED_AFFINE = np.diag([3.0, 4.0, 1.4, 1.0])
 AFFINE = np.diag([1.5, 2.0, 0.7, 1.0]) + np.pad(np.full((3, 1), 3.0), ((0, 1), (3, 0)))
 
 
@@ -77,7 +78,7 @@ def draw_from_rng(patch: Subject, rng: np.random.Generator) -> Subject:
 def change_everything(patch: Subject) -> Subject:
     small = patch["t1"].array[:, ::2, ::2, ::2].astype(np.float64)
     return patch.replace(
-        t1=ScalarImage(tensor=small, affine=np.diag([3.0, 4.0, 1.4, 1.0])),
+        t1=ScalarImage(tensor=small, affine=CHANGED_AFFINE),
         edge=ScalarImage(tensor=np.ones((3, 2, 2, 2), dtype=np.float32)),
         corner=patch["index_ini"] * 2,
         where=patch["location"],
@@ -159,9 +160,7 @@ def test_what_it_changes_or_adds_crosses_into_the_batch(workers: int) -> None:
         for batch in queue.batches(4):
             assert batch["t1"]["data"].dtype == torch.float64
             assert tuple(batch["t1"]["data"].shape[1:]) == (2, 2, 2, 3)
-            assert torch.equal(
-                batch["t1"]["affine"][0], torch.diag(torch.tensor([3, 4, 1.4, 1.0])).double()
-            )
+            assert torch.equal(batch["t1"]["affine"][0], torch.from_numpy(CHANGED_AFFINE))
             assert tuple(batch["edge"]["data"].shape[1:]) == (3, 2, 2, 2)
             assert torch.equal(batch["corner"], batch["index_ini"] * 2)
             assert torch.equal(

@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,20 @@ class ChangedPatch:
         known = [name for name in (INDEX_INI, LOCATION) if name in self.subject]
         outline = outline_of(self.subject.without(*known))
         return Changed(pickle.dumps(outline, pickle.HIGHEST_PROTOCOL), self.layout, size)
+
+
+def check_patch_transform(transform: Any) -> PatchTransform | None:
+    """Return the transform, if it is one or None.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be called.
+    """
+    if transform is not None and not callable(transform):
+        raise TypeError(f"patch_transform is callable, got {type(transform).__name__}")
+    checked: PatchTransform | None = transform
+    return checked
 
 
 def cut_own(volume: Subject, box: Box, padding_mode: PaddingMode | None) -> Subject:

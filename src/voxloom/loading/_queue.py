@@ -31,6 +31,7 @@ from voxloom.loading._failures import describe
 from voxloom.loading._inline import InlineExecutor
 from voxloom.loading._memory import QueueMemory, estimate
 from voxloom.loading._messages import Executor
+from voxloom.loading._patch_transform import PatchTransform, check_patch_transform
 from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule
 from voxloom.loading._processes import ProcessExecutor, StartMethod
 from voxloom.loading._ranks import agree_on, find_share
@@ -87,6 +88,10 @@ class Queue(Dataset[Subject]):
     lanes : int, optional
         Into how many lanes an epoch is cut, a multiple of `world`: a run can go on with any
         number of ranks that divides it, and sees the same batches. By default `world`.
+    patch_transform : callable, optional
+        Changes each patch in the worker: gets what ``sampler(subject)`` gives and returns a
+        subject. Where it has a parameter ``rng``, it gets a generator of its own for each
+        patch; else the global generators are seeded for each.
 
     Raises
     ------
@@ -129,6 +134,7 @@ class Queue(Dataset[Subject]):
         rank: int | None = None,
         world: int | None = None,
         lanes: int | None = None,
+        patch_transform: PatchTransform | None = None,
     ) -> None:
         _check_arguments(subjects_dataset, sampler, schedule, start_method)
         _check_whole("max_length", max_length, least=1)
@@ -141,6 +147,7 @@ class Queue(Dataset[Subject]):
         self.num_workers = int(num_workers)
         self.verbose = verbose
         self._start_method: StartMethod = start_method
+        self._patch_transform = check_patch_transform(patch_transform)
         self._subjects = peek_subjects(subjects_dataset)
         self._counts = count_patches(self._subjects, self.samples_per_volume, sampler)
         self._seed_is_given = seed is not None
@@ -414,7 +421,9 @@ class Queue(Dataset[Subject]):
         return self._dispatcher
 
     def _make_executor(self, memory: SlotMemory) -> Executor:
-        spec = WorkSpec(self.subjects_dataset, self.sampler, self.seed)
+        spec = WorkSpec(
+            self.subjects_dataset, self.sampler, self.seed, self._patch_transform
+        )
         if not self.num_workers:
             return InlineExecutor(spec, memory)
         return ProcessExecutor(spec, memory, self.num_workers, self._start_method)
