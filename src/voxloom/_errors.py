@@ -13,12 +13,16 @@
     ├── EmptyProbabilityMapError(RuntimeError) no patch can be drawn from the map
     ├── ImageError(TypeError, ValueError)     an image cannot be made of what was given
     ├── SubjectError(TypeError, ValueError)   a subject cannot be made of what was given
+    ├── TransformError(ValueError)            a transform cannot be used, or gave no subject
     ├── UnknownImageError(KeyError)           the subject has no such image
     │   └── NoLabelMapError(RuntimeError)     the subject has no label map
     ├── FrozenError(TypeError, AttributeError) a frozen value was assigned to
     ├── UnknownFormatError(ValueError)        no reader claims the file
     ├── VolumeReadError(OSError)              the file is there but cannot be decoded
     │   └── VolumeNotFoundError(FileNotFoundError)
+    ├── LayoutError(ValueError)               a folder or table is not laid out as it should be
+    ├── SplitError(ValueError)                a data set cannot be split as asked
+    ├── InferenceError(ValueError, RuntimeError) a network cannot be run over a volume
     ├── DownloadError(OSError)                a data set cannot be fetched, or came broken
     ├── MissingExtraError(ImportError)        an optional dependency is not installed
     ├── QueueError(RuntimeError)              the queue cannot go on
@@ -84,6 +88,10 @@ class SubjectError(VoxloomError, TypeError, ValueError):
     """A subject cannot be made of what was given."""
 
 
+class TransformError(VoxloomError, ValueError):
+    """A transform cannot be used, or gave what is no subject."""
+
+
 class UnknownImageError(VoxloomError, KeyError):
     """The subject has no such image."""
 
@@ -109,6 +117,18 @@ class VolumeReadError(VoxloomError, OSError):
 
 class VolumeNotFoundError(VolumeReadError, FileNotFoundError):
     """There is no such file."""
+
+
+class LayoutError(VoxloomError, ValueError):
+    """A folder or table is not laid out as it should be."""
+
+
+class SplitError(VoxloomError, ValueError):
+    """A data set cannot be split as asked."""
+
+
+class InferenceError(VoxloomError, ValueError, RuntimeError):
+    """A network cannot be run over a volume."""
 
 
 class DownloadError(VoxloomError, OSError):

@@ -36,12 +36,12 @@ def call_seeded(
     rng = stream.at(patch, epoch=epoch, operation=operation)
     seed = draw_word(rng)
     had_torch = "torch" in sys.modules
-    with _seeded(seed):
+    with seeded_globals(seed):
         result = function(value)
     if not had_torch and "torch" in sys.modules:  # its first draws could not be seeded
         if again is not None:
             value = again()
-        with _seeded(seed):
+        with seeded_globals(seed):
             result = function(value)
     return result
 
@@ -55,7 +55,8 @@ def takes_rng(function: Callable[..., Any]) -> bool:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded_globals(seed: int) -> Iterator[None]:
+    """Seed the global generators of `random`, NumPy and torch; put them back at the end."""
     torch = sys.modules.get("torch")
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     torch_state = None if torch is None else torch.get_rng_state()
