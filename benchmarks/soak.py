@@ -1,0 +1,115 @@
+"""Train on nothing for a while, and kill workers at random moments.
+
+    python benchmarks/soak.py [--minutes 20] [--seconds-between-kills 5]
+
+Every epoch is checked: each subject as often as the plan says, and the same patches as a queue
+without workers gives. At the end: memory of the process tree over the epochs, and what was left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import voxloom
+from voxloom.datasets import write_phantoms
+
+SUBJECTS, SAMPLES, PATCH, MAX_LENGTH, BATCH = 24, 8, 32, 48, 4
+ALLOWED_GROWTH = 0.02
+
+
+def make_queue(folder: Path, num_workers: int) -> Any:
+    subjects = write_phantoms(folder, SUBJECTS, (96, 96, 64))
+    dataset = voxloom.SubjectsDataset(
+        [subject.replace(number=number) for number, subject in enumerate(subjects)]
+    )
+    sampler = voxloom.LabelSampler(PATCH, "seg", {1: 1, 2: 1})
+    return voxloom.Queue(dataset, MAX_LENGTH, SAMPLES, sampler, num_workers=num_workers, seed=7)
+
+
+def digest(batch: dict[str, Any]) -> str:
+    voxels = hashlib.blake2b(batch["t1"]["data"].numpy().tobytes(), digest_size=8)
+    return voxels.hexdigest() + str(batch["index_ini"].tolist())
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the processes of the queue: spawned children that run a worker."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            line = Path(f"/proc/{child}/cmdline").read_bytes()
+            if b"spawn_main" in line:
+                found.append(int(child))
+    return found
+
+
+def kill_at_random(stop: threading.Event, mean_s: float, kills: list[float]) -> None:
+    chance = random.Random(0)
+    while not stop.wait(chance.expovariate(1 / mean_s)):
+        workers = workers_of(os.getpid())
+        if workers:
+            os.kill(chance.choice(workers), signal.SIGKILL)
+            kills.append(time.monotonic())
+
+
+def trainer_mib() -> float:
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def soak(folder: Path, minutes: float, mean_s: float) -> int:
+    reference = make_queue(folder, 0)
+    queue = make_queue(folder, 2)
+    stop, kills = threading.Event(), []
+    killer = threading.Thread(target=kill_at_random, args=(stop, mean_s, kills))
+    killer.start()
+    end, epoch, memory = time.monotonic() + 60 * minutes, 0, []
+    try:
+        while time.monotonic() < end:
+            counts: Counter[int] = Counter()
+            for batch, expected in zip(queue.batches(BATCH), reference.batches(BATCH), strict=True):
+                counts.update(batch["number"].tolist())
+                if digest(batch) != digest(expected):
+                    print(f"epoch {epoch}: a batch differs from the one made without workers")
+                    return 1
+            if set(counts.values()) != {SAMPLES} or len(counts) != SUBJECTS:
+                print(f"epoch {epoch}: not exact: {counts}")
+                return 1
+            memory.append(trainer_mib())
+            epoch += 1
+    finally:
+        stop.set()
+        killer.join()
+        queue.close()
+    left = workers_of(os.getpid())
+    growth = memory[-1] / memory[min(2, len(memory) - 1)] - 1
+    print(
+        f"{epoch} exact epochs, {len(kills)} workers killed; trainer {memory[0]:.0f} MiB after the "
+        f"first epoch, {memory[-1]:.0f} after the last ({growth:+.1%}); workers left: {len(left)}"
+    )
+    return int(bool(left) or growth > ALLOWED_GROWTH)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--seconds-between-kills", type=float, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sys.exit(soak(Path(folder), options.minutes, options.seconds_between_kills))
+
+
+if __name__ == "__main__":
+    main()
