@@ -1,18 +1,28 @@
 """Voxels on disk and in memory: one interface, one reader a file."""
 
+from voxloom.io._blosc2 import Blosc2Source
 from voxloom.io._channels import ChannelSource
+from voxloom.io._dicom import DicomSource
+from voxloom.io._hdf5 import Hdf5Source
+from voxloom.io._itk import ItkSource
 from voxloom.io._nibabel import NibabelSource
 from voxloom.io._nifti import NiftiSource
 from voxloom.io._npy import NpySource
 from voxloom.io._reader import Reader, ReaderSource
-from voxloom.io._registry import Opener, open_volume, register_reader
+from voxloom.io._registry import Opener, known_suffixes, open_volume, register_reader
 from voxloom.io._source import Array, ArraySource, Shape4, VolumeSource
+from voxloom.io._tiff import TiffSource
 from voxloom.io._write import write_nifti
+from voxloom.io._zarr import ZarrSource
 
 __all__ = [
     "Array",
     "ArraySource",
+    "Blosc2Source",
     "ChannelSource",
+    "DicomSource",
+    "Hdf5Source",
+    "ItkSource",
     "NibabelSource",
     "NiftiSource",
     "NpySource",
@@ -20,7 +30,10 @@ __all__ = [
     "Reader",
     "ReaderSource",
     "Shape4",
+    "TiffSource",
     "VolumeSource",
+    "ZarrSource",
+    "known_suffixes",
     "open_volume",
     "register_reader",
     "write_nifti",

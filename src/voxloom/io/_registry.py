@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from voxloom._errors import UnknownFormatError, VolumeNotFoundError
+from voxloom.io._blosc2 import Blosc2Source
+from voxloom.io._dicom import DicomSource
 from voxloom.io._gzip import read_first_bytes
+from voxloom.io._hdf5 import Hdf5Source
+from voxloom.io._itk import ItkSource
 from voxloom.io._nibabel import NibabelSource
 from voxloom.io._nifti import NiftiSource
 from voxloom.io._nifti_fields import is_analyze
@@ -16,6 +20,8 @@ from voxloom.io._nifti_header import pair_of
 from voxloom.io._npy import NpySource
 from voxloom.io._reader import Reader, ReaderSource
 from voxloom.io._source import VolumeSource
+from voxloom.io._tiff import TiffSource
+from voxloom.io._zarr import ZarrSource, is_zarr
 
 Opener = Callable[[str], VolumeSource]
 
@@ -42,6 +48,18 @@ _openers: dict[str, Opener] = {
     ".mgh.gz": NibabelSource,
     ".mnc": NibabelSource,
     ".nii.bz2": NibabelSource,
+    ".zarr": ZarrSource,
+    ".h5": Hdf5Source,
+    ".hdf5": Hdf5Source,
+    ".b2nd": Blosc2Source,
+    ".nrrd": ItkSource,
+    ".nhdr": ItkSource,
+    ".mha": ItkSource,
+    ".mhd": ItkSource,
+    ".gipl": ItkSource,
+    ".dcm": ItkSource,
+    ".tif": TiffSource,
+    ".tiff": TiffSource,
 }
 
 
@@ -51,7 +69,8 @@ def open_volume(path: str | os.PathLike[str], reader: Reader | None = None) -> V
     Parameters
     ----------
     path : str or path-like
-        The file. A leading ``~`` stands for the home folder.
+        A file; a folder that holds a Zarr image or a DICOM series; or the URL of a Zarr image.
+        A leading ``~`` stands for the home folder.
     reader : callable, optional
         ``reader(path)`` gives ``(voxels, affine)``. It is used whatever the suffix, and is
         called once to learn shape and type.
@@ -105,11 +124,20 @@ def register_reader(suffix: str, opener: Opener) -> None:
     _openers[suffix.lower()] = opener
 
 
+def known_suffixes() -> list[str]:
+    """Return the suffixes that a reader is known for, lower case, the longest first."""
+    return sorted(_openers, key=len, reverse=True)
+
+
 def _opener_of(path: str) -> Opener:
     name = Path(path).name.lower()
-    for suffix in sorted(_openers, key=len, reverse=True):
+    for suffix in known_suffixes():
         if name.endswith(suffix):
             return _openers[suffix]
+    if "://" in path or is_zarr(path):
+        return ZarrSource
+    if Path(path).is_dir():
+        return DicomSource
     if not Path(path).exists():
         raise VolumeNotFoundError(f"{path}: there is no such file; check the path")
     raise UnknownFormatError(

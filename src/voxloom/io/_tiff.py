@@ -7,7 +7,6 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, final
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -163,6 +162,8 @@ def _spacing(file: Any) -> tuple[float, float, float]:
 
 
 def _ome_spacing(text: str) -> tuple[float, float, float]:
+    from xml.etree import ElementTree
+
     root = ElementTree.fromstring(text)
     pixels = next((node for node in root.iter() if node.tag.rpartition("}")[2] == "Pixels"), None)
     if pixels is None:

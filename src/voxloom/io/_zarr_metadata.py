@@ -1,0 +1,200 @@
+"""What the JSON of a Zarr array says, versions 2 and 3, checked before anything is allocated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from voxloom._errors import UnknownFormatError
+from voxloom.io._failures import damaged
+from voxloom.io._library import decoding
+from voxloom.io._shapes import check_numbers
+
+_MOST_CHUNK_BYTES: Final = 2**31
+_ABSENT_FILL: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ZarrArray:
+    """An array in a Zarr store.
+
+    Attributes
+    ----------
+    path : str
+        Folder or URL of the array.
+    version : int
+        2 or 3.
+    shape, chunks, shard : tuple of int
+        Lengths of the array, of a chunk, and of what one key holds; the last two are equal
+        where the array is not sharded.
+    dtype : numpy.dtype
+        As stored, byte order included.
+    fill : float or int
+        What chunks that are not there hold.
+    codec : str or None
+        ``'raw'``, ``'blosc'``, ``'zstd'``, or None for what only a library decodes.
+    key_prefix, separator : str
+        How the keys of chunks are made.
+    axes : tuple of str, or None
+        Names of the axes, lower case, where given.
+    attributes : dict
+        The user's attributes.
+    """
+
+    path: str
+    version: int
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    shard: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fill: Any
+    codec: str | None
+    key_prefix: str
+    separator: str
+    axes: tuple[str, ...] | None
+    attributes: dict[str, Any]
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether one key holds several chunks and their index."""
+        return self.chunks != self.shard
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Size of a decoded chunk."""
+        return math.prod(self.chunks) * self.dtype.itemsize
+
+    def key(self, place: tuple[int, ...]) -> str:
+        """Return the key of a chunk, or shard, from its place in the grid."""
+        return self.key_prefix + self.separator.join(str(n) for n in place)
+
+
+def parse_array(path: str, metadata: Mapping[str, Any], attributes: Mapping[str, Any]) -> ZarrArray:
+    """Return the array that ``.zarray`` or ``zarr.json`` describes.
+
+    Parameters
+    ----------
+    path : str
+        Folder or URL of the array, for messages.
+    metadata : mapping
+        The decoded JSON.
+    attributes : mapping
+        Attributes from ``.zattrs``; version 3 has its own.
+
+    Raises
+    ------
+    VolumeReadError
+        If they contradict themselves.
+    UnknownFormatError
+        If the elements are not plain numbers.
+    """
+    with decoding(path, "the Zarr reader"):
+        version = metadata["zarr_format"]
+        if version not in (2, 3):
+            raise UnknownFormatError(f"{path}: expected Zarr 2 or 3, got {version!r}")
+        array = _parse_3(path, metadata) if version == 3 else _parse_2(path, metadata, attributes)
+    _check(array)
+    return array
+
+
+def _check(array: ZarrArray) -> None:
+    lengths = (*array.shape, *array.chunks, *array.shard)
+    axes = {len(array.shape), len(array.chunks), len(array.shard)}
+    if len(axes) != 1 or not array.shape or not all(type(n) is int and n > 0 for n in lengths):
+        raise damaged(
+            array.path, f"shape {array.shape} and chunks {array.chunks} are not those of an array"
+        )
+    if math.prod(array.shape) * array.dtype.itemsize >= 2**62:
+        raise damaged(array.path, f"shape {array.shape} is larger than any storage")
+    if any(outer % inner for outer, inner in zip(array.shard, array.chunks, strict=True)):
+        raise damaged(array.path, f"shards {array.shard} do not hold whole chunks {array.chunks}")
+    if array.chunk_bytes > _MOST_CHUNK_BYTES:
+        raise damaged(
+            array.path,
+            f"one chunk has {array.chunk_bytes} bytes, reading a voxel would take them all",
+        )
+
+
+def _parse_2(path: str, metadata: Mapping[str, Any], attributes: Mapping[str, Any]) -> ZarrArray:
+    dtype = np.dtype(metadata["dtype"])
+    check_numbers(path, dtype)
+    chunks = tuple(metadata["chunks"])
+    compressor = metadata.get("compressor")
+    plain = not metadata.get("filters") and metadata.get("order", "C") == "C"
+    codec = "raw" if compressor is None else _known(compressor["id"])
+    return ZarrArray(
+        path=path,
+        version=2,
+        shape=tuple(metadata["shape"]),
+        chunks=chunks,
+        shard=chunks,
+        dtype=dtype,
+        fill=_fill(metadata.get("fill_value"), dtype),
+        codec=codec if plain else None,
+        key_prefix="",
+        separator=str(metadata.get("dimension_separator", ".")),
+        axes=_names(attributes.get("_ARRAY_DIMENSIONS")),
+        attributes=dict(attributes),
+    )
+
+
+def _parse_3(path: str, metadata: Mapping[str, Any]) -> ZarrArray:
+    dtype = np.dtype(metadata["data_type"])
+    check_numbers(path, dtype)
+    codecs = metadata["codecs"]
+    shard = tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"])
+    chunks, supported = shard, True
+    if len(codecs) == 1 and codecs[0]["name"] == "sharding_indexed":
+        inner = codecs[0]["configuration"]
+        chunks, codecs = tuple(inner["chunk_shape"]), inner["codecs"]
+        names = [codec["name"] for codec in inner["index_codecs"]]
+        supported = inner.get("index_location", "end") == "end" and names == ["bytes", "crc32c"]
+    encoding = metadata["chunk_key_encoding"]
+    options = encoding.get("configuration", {})
+    default = encoding["name"] == "default"
+    codec, little = _codec_3(codecs)
+    return ZarrArray(
+        path=path,
+        version=3,
+        shape=tuple(metadata["shape"]),
+        chunks=chunks,
+        shard=shard,
+        dtype=dtype.newbyteorder("<" if little else ">"),
+        fill=_fill(metadata.get("fill_value"), dtype),
+        codec=codec if supported else None,
+        key_prefix="c" + options.get("separator", "/") if default else "",
+        separator=str(options.get("separator", "/" if default else ".")),
+        axes=_names(metadata.get("dimension_names")),
+        attributes=dict(metadata.get("attributes", {})),
+    )
+
+
+def _codec_3(codecs: list[dict[str, Any]]) -> tuple[str | None, bool]:
+    """Return the one codec after the byte order, and whether bytes are little endian."""
+    if not codecs or codecs[0]["name"] != "bytes" or len(codecs) > 2:
+        return None, True
+    little = codecs[0].get("configuration", {}).get("endian", "little") == "little"
+    return ("raw" if len(codecs) == 1 else _known(codecs[1]["name"])), little
+
+
+def _known(name: str) -> str | None:
+    return name if name in ("blosc", "zstd") else None
+
+
+def _fill(value: Any, dtype: np.dtype[Any]) -> Any:
+    if value is None:
+        return _ABSENT_FILL
+    if isinstance(value, str) and value.startswith("0x"):
+        return np.array(int(value, 16), f"u{dtype.itemsize}").view(dtype).item()
+    named = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+    return dtype.type(named.get(value, value) if isinstance(value, str) else value).item()
+
+
+def _names(given: Any) -> tuple[str, ...] | None:
+    if not given or not all(isinstance(name, str) for name in given):
+        return None
+    return tuple(name.lower() for name in given)

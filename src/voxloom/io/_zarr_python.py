@@ -1,0 +1,34 @@
+"""Zarr arrays and keys through zarr-python and fsspec, where tensorstore is not installed."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+
+from voxloom._extras import import_extra
+from voxloom.io._source import Array
+
+_OPEN_ARRAYS: Final = 256
+
+
+def read_key(url: str, key: str) -> bytes | None:
+    """Return what a store holds under `key`, or None where it has no such key."""
+    files, root = import_extra("fsspec", "zarr").core.url_to_fs(url)
+    try:
+        found: bytes = files.cat_file(f"{root.rstrip('/')}/{key}")
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def read_array(url: str, places: tuple[slice, ...]) -> Array:
+    """Return a box of the array at `url`, a folder or URL, in its own axes."""
+    return np.asarray(_open(url, os.getpid())[places])
+
+
+@lru_cache(maxsize=_OPEN_ARRAYS)
+def _open(url: str, process: int) -> Any:
+    return import_extra("zarr", "zarr").open_array(url, mode="r")

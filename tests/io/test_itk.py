@@ -1,0 +1,84 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxloom._errors import UnknownFormatError, VolumeReadError
+from voxloom.geometry import Box
+from voxloom.io import ItkSource, NiftiSource, write_nifti
+
+sitk = pytest.importorskip("SimpleITK")
+VOXELS = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
+FLIPPED = np.array([[0, -2.5, 0, 9], [0.5, 0, 0, -4], [0, 0, -3, 20], [0, 0, 0, 1]])
+
+
+def written_by_itk(nifti: str, name: Path) -> str:
+    """ITK reads the NIfTI with its own code and writes another format."""
+    sitk.WriteImage(sitk.ReadImage(nifti), str(name), False)
+    return str(name)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nhdr", ".mha", ".mhd"])
+@pytest.mark.parametrize("which", ["oblique", "flipped"])
+def test_affine_is_that_of_the_same_volume_in_nifti(
+    tmp_path: Path, oblique: Any, suffix: str, which: str
+) -> None:
+    affine = oblique if which == "oblique" else FLIPPED
+    nifti = write_nifti(tmp_path / "t1.nii", VOXELS, affine)
+    source = ItkSource(written_by_itk(nifti, tmp_path / f"t1{suffix}"))
+    np.testing.assert_allclose(source.affine, NiftiSource(nifti).affine, atol=1e-4)
+    np.testing.assert_array_equal(source.read()[0], VOXELS)
+
+
+def test_corners_lie_where_itk_says(tmp_path: Path, oblique: Any) -> None:
+    path = written_by_itk(write_nifti(tmp_path / "a.nii", VOXELS, oblique), tmp_path / "a.nrrd")
+    image, source = sitk.ReadImage(path), ItkSource(path)
+    for index in [(0, 0, 0), (4, 5, 6), (4, 0, 3)]:
+        left, back, up = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose((source.affine @ [*index, 1])[:3], (-left, -back, up), atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "packed"), [("v.nrrd", False), ("v.mha", False), ("v.mha", True)])
+def test_components_are_channels(tmp_path: Path, name: str, packed: bool) -> None:
+    stored = np.stack([VOXELS, VOXELS + 1, VOXELS + 2])
+    sitk.WriteImage(sitk.GetImageFromArray(stored.T, isVector=True), str(tmp_path / name), packed)
+    source = ItkSource(tmp_path / name)
+    np.testing.assert_array_equal(source.read(), stored)
+    assert source.reads_regions is not packed
+
+
+def test_a_fourth_axis_is_channels(tmp_path: Path) -> None:
+    stored = np.stack([VOXELS, VOXELS + 1])
+    image = sitk.GetImageFromArray(stored.transpose(0, 3, 2, 1), isVector=False)
+    sitk.WriteImage(image, str(tmp_path / "f.nrrd"))
+    np.testing.assert_array_equal(ItkSource(tmp_path / "f.nrrd").read(), stored)
+
+
+def test_a_box_of_a_raw_file_is_a_view_of_a_map(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS.T), str(tmp_path / "a.mha"), False)
+    patch = ItkSource(tmp_path / "a.mha").read(Box((1, 1, 1), (3, 3, 3)))
+    assert not patch.flags.owndata
+    assert not patch.flags.writeable
+
+
+def test_a_raw_file_that_is_cut_is_refused_when_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS.T), str(path), False)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(VolumeReadError, match=r"a\.nrrd: the header says 420 bytes of voxels"):
+        ItkSource(path)
+
+
+def test_a_packed_file_cannot_declare_more_than_it_unpacks_to(tmp_path: Path) -> None:
+    path = tmp_path / "a.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS.T), str(path), True)
+    path.write_bytes(path.read_bytes().replace(b"sizes: 5 6 7", b"sizes: 50000 60000 70000"))
+    with pytest.raises(VolumeReadError, match="declares 420000000000000 bytes"):
+        ItkSource(path)
+
+
+def test_complex_voxels_are_refused(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.Image(4, 5, 6, sitk.sitkComplexFloat32), str(tmp_path / "a.nii"))
+    with pytest.raises(UnknownFormatError, match=r"expected integers or floats, got .*complex"):
+        ItkSource(tmp_path / "a.nii")

@@ -1,0 +1,63 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxloom._errors import VolumeReadError
+from voxloom.io import TiffSource
+
+tifffile = pytest.importorskip("tifffile")
+VOXELS = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+
+
+def write(folder: Path, voxels: Any = VOXELS.T, **options: Any) -> Path:
+    options.setdefault("photometric", "minisblack")
+    tifffile.imwrite(folder / "t1.tif", voxels, **options)
+    return folder / "t1.tif"
+
+
+@pytest.mark.parametrize(
+    ("unit", "millimetres"), [("mm", 1.0), ("µm", 1e-3), ("nm", 1e-6), ("cm", 10.0)]
+)
+def test_ome_gives_spacing_in_its_units(tmp_path: Path, unit: str, millimetres: float) -> None:
+    sizes = {f"PhysicalSize{axis}": n for axis, n in zip("XYZ", (0.5, 0.75, 3), strict=True)}
+    units = {f"PhysicalSize{axis}Unit": unit for axis in "XYZ"}
+    path = write(tmp_path, ome=True, metadata={"axes": "ZYX", **sizes, **units})
+    np.testing.assert_allclose(
+        TiffSource(path).space.spacing, np.array([0.5, 0.75, 3]) * millimetres
+    )
+
+
+def test_imagej_gives_spacing(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    metadata = {"axes": "ZYX", "spacing": 2.0, "unit": "um"}
+    tifffile.imwrite(path, VOXELS.T, imagej=True, resolution=(4, 2), metadata=metadata)
+    np.testing.assert_allclose(TiffSource(path).space.spacing, (0.25e-3, 0.5e-3, 2e-3))
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [(2, 25.4), (3, 10.0), (1, None)])
+def test_resolution_tags_give_spacing(tmp_path: Path, unit: int, millimetres: Any) -> None:
+    path = write(tmp_path, resolution=(20, 40), resolutionunit=unit, metadata=None)
+    expected = (1, 1) if millimetres is None else (millimetres / 20, millimetres / 40)
+    np.testing.assert_allclose(TiffSource(path).space.spacing[:2], expected)
+
+
+def test_channels_come_first(tmp_path: Path) -> None:
+    stored = np.stack([VOXELS, VOXELS + 1])
+    path = write(tmp_path, stored.transpose(3, 0, 2, 1), ome=True, metadata={"axes": "ZCYX"})
+    np.testing.assert_array_equal(TiffSource(path).read(), stored)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_plain_pages_are_mapped_and_packed_ones_are_not(tmp_path: Path, compression: Any) -> None:
+    source = TiffSource(write(tmp_path, compression=compression))
+    assert source.reads_regions is (compression is None)
+    np.testing.assert_array_equal(source.read()[0], VOXELS)
+
+
+def test_another_file_under_the_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"not a TIFF file")
+    with pytest.raises(VolumeReadError, match=r"a\.tif: tifffile cannot read it, TiffFileError"):
+        TiffSource(path)
