@@ -12,24 +12,15 @@ import numpy.typing as npt
 
 from voxloom._errors import FrozenError, ImageError, UnknownImageError, VoxloomError
 from voxloom.geometry import Affine, Box, Shape3, Space, as_affine, box_of_slices
-from voxloom.io import (
-    Array,
-    ArraySource,
-    ChannelSource,
-    ReaderSource,
-    Shape4,
-    VolumeSource,
-    open_volume,
-    write_nifti,
-)
+from voxloom.io import Array, ArraySource, ReaderSource, Shape4, VolumeSource, write_nifti
 from voxloom.subjects._keys import AFFINE, DATA, INTENSITY, LABEL, PATH, SAMPLING_MAP, STEM, TYPE
 from voxloom.subjects._paths import (
     AnyPath,
-    PathReader,
     Paths,
     Reader,
     as_paths,
     as_reader,
+    open_paths,
     stem_of,
     text_of,
 )
@@ -138,7 +129,8 @@ class Image(Mapping[str, Any]):
     def source(self) -> VolumeSource:
         """What reads the voxels. Opens the file, reading its header only."""
         if self._source is None:
-            self._set(_source=self._open())
+            assert self._path is not None
+            self._set(_source=open_paths(self._path, self._reader))
         assert self._source is not None
         return self._source
 
@@ -362,13 +354,6 @@ class Image(Mapping[str, Any]):
         except (OSError, VoxloomError) as error:
             facts = f"unreadable: {error}; "
         return f"{type(self).__name__}({facts}{where})"
-
-    def _open(self) -> VolumeSource:
-        assert self._path is not None
-        reader = None if self._reader is None else PathReader(self._reader)
-        if isinstance(self._path, tuple):
-            return ChannelSource([open_volume(path, reader) for path in self._path])
-        return open_volume(self._path, reader)
 
     def _set_voxels(self, voxels: Voxels) -> None:
         array = as_voxels(voxels)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxloom._errors import ImageError, VolumeNotFoundError
+from voxloom.io import ChannelSource, VolumeSource, open_volume
 
 AnyPath = str | PathLike[str]
 Paths = Path | tuple[Path, ...]
@@ -54,6 +55,17 @@ def stem_of(path: Path) -> str:
     'sub-01_T1w'
     """
     return path.name.split(".")[0]
+
+
+def open_paths(path: Paths, reader: Reader | None = None) -> VolumeSource:
+    """Open a file, or several as the channels of one volume; read headers only.
+
+    The errors are those of `voxloom.io.open_volume`.
+    """
+    called = None if reader is None else PathReader(reader)
+    if isinstance(path, tuple):
+        return ChannelSource([open_volume(one, called) for one in path])
+    return open_volume(path, called)
 
 
 def as_reader(reader: Any) -> Reader | None:
