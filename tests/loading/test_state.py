@@ -1,0 +1,153 @@
+"""A state says where a run is; whatever takes it up gives what would have followed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import changing
+import pytest
+from torch.utils.data import DataLoader
+
+from voxloom import Queue
+from voxloom.testing import assert_resumes_anywhere
+
+MakeQueue = Callable[..., Queue]
+Sign = Callable[[Iterable[Any]], list[str]]
+
+WAYS: dict[str, Callable[[Queue], Iterator[Any]]] = {
+    "iteration": iter,
+    "DataLoader": lambda queue: iter(DataLoader(queue, batch_size=1)),
+    "batches": lambda queue: queue.batches(1),
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"schedule": "fill"},
+        {"shuffle_patches": False},
+        {"max_length": 2},
+        {"transform": changing.draw_from_every_generator},
+    ],
+    ids=str,
+)
+def test_resumes_after_every_patch(make_queue: MakeQueue, options: Any) -> None:
+    assert_resumes_anywhere(lambda: make_queue(**options), epochs=3)
+
+
+@pytest.mark.parametrize(("workers", "every"), [((0, 2), 1), ((3, 0), 1), ((1, 2), 4)], ids=str)
+def test_resumes_after_every_batch_with_other_workers(
+    make_queue: MakeQueue, workers: tuple[int, int], every: int
+) -> None:
+    before, after = (
+        lambda n=n: make_queue(num_workers=n, transform=changing.draw_from_every_generator)
+        for n in workers
+    )
+    assert_resumes_anywhere(before, after, epochs=3, batch_size=4, every=every)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_reading_resumes_after_every_patch(
+    make_queue: MakeQueue, sign: Sign, way: str
+) -> None:
+    queue, other = make_queue(), make_queue()
+    passes = [sign(WAYS[way](queue)) for _ in range(4)]
+    for epoch in range(3):
+        for delivered in range(len(queue)):
+            state = {**queue.state_dict(), "epoch": epoch, "delivered": delivered}
+            other.load_state_dict(state)
+            assert sign(WAYS[way](other)) == passes[epoch][delivered:]
+        assert sign(WAYS[way](other)) == passes[epoch + 1]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_state_counts_what_was_handed_out(make_queue: MakeQueue, way: str) -> None:
+    queue = make_queue()
+    for epoch in range(2):
+        for number, _ in enumerate(WAYS[way](queue), start=1):
+            state = queue.state_dict()
+            expected = (epoch + 1, 0) if number == len(queue) else (epoch, number)
+            assert (state["epoch"], state["delivered"]) == expected
+
+
+def test_a_queue_that_runs_is_sent_forwards_and_backwards(
+    make_queue: MakeQueue, sign: Sign
+) -> None:
+    reference = make_queue()
+    passes = [sign(reference.batches(1)) for _ in range(60)]
+    queue = make_queue(num_workers=1)
+    for epoch, delivered in [(0, 3), (0, 9), (2, 1), (1, 14), (59, 2), (0, 0)]:
+        queue.load_state_dict({**queue.state_dict(), "epoch": epoch, "delivered": delivered})
+        some = sign(islice(queue.batches(1), 4))
+        assert some == passes[epoch][delivered : delivered + 4]
+
+
+def test_a_loop_cannot_go_on_after_a_state_was_loaded(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    left = iter(queue)
+    next(left)
+    queue.load_state_dict(queue.state_dict())
+    with pytest.raises(RuntimeError, match=r"load_state_dict\(\)"):
+        next(left)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ours", "theirs"),
+    [
+        ({"seed": 8}, "7", "8"),
+        ({"max_length": 5}, "6", "5"),
+        ({"shuffle_subjects": False}, "True", "False"),
+        ({"shuffle_patches": False}, "True", "False"),
+        ({"schedule": "fill"}, "'spread'", "'fill'"),
+        ({"count": 6}, "15", "18"),
+        ({"samples": 4}, "15", "20"),
+    ],
+    ids=str,
+)
+def test_a_state_of_another_queue_is_refused_and_both_values_named(
+    make_queue: MakeQueue, changes: dict[str, Any], ours: str, theirs: str
+) -> None:
+    state = make_queue(**changes).state_dict()
+    queue = make_queue()
+    with pytest.raises(ValueError, match=f"{theirs} in the state, {ours} in this queue"):
+        queue.load_state_dict(state)
+    assert (queue.state_dict()["epoch"], queue.state_dict()["delivered"]) == (0, 0)
+
+
+def test_other_subjects_are_noticed_and_other_folders_are_not(make_queue: MakeQueue) -> None:
+    def state(**more: Any) -> dict[str, Any]:
+        return make_queue(subjects=changing.make_subjects(2, **more)).state_dict()
+
+    assert state(site=["A", "B"]) == state(site=["A", "B"])
+    assert state(site=["A", "B"]) != state(site=["B", "A"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"version": 0}, "version 1"),
+        ({"epoch": -1}, "epoch >= 0"),
+        ({"delivered": 15}, "0 <= delivered < 15"),
+        ({"delivered": 1.5}, "whole numbers"),
+        ({"epoch": None}, "whole numbers"),
+    ],
+    ids=str,
+)
+def test_a_broken_state_is_refused(make_queue: MakeQueue, wrong: Any, message: str) -> None:
+    queue = make_queue()
+    with pytest.raises(ValueError, match=message):
+        queue.load_state_dict({**queue.state_dict(), **wrong})
+
+
+def test_what_is_no_state_is_refused(make_queue: MakeQueue) -> None:
+    with pytest.raises(ValueError, match="expected the state of a queue"):
+        make_queue().load_state_dict({})
+
+
+def test_a_state_is_small_whatever_the_data(make_queue: MakeQueue) -> None:
+    queue = make_queue(count=300, samples=9, seed=2**63)
+    assert len(json.dumps(queue.state_dict())) < 600
