@@ -1,0 +1,94 @@
+"""Slots: reserved at once or refused, never overlapping, and gone without a trace."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxloom import ScalarImage, Subject
+from voxloom.loading._slots import Layout, SlotMemory
+
+DTYPES = st.sampled_from(["uint8", "int16", "float32", "float64"])
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), DTYPES), min_size=1, max_size=4))
+def test_images_of_a_slot_do_not_overlap(kinds: list[tuple[int, str]]) -> None:
+    images = {
+        f"i{n}": ScalarImage(tensor=np.zeros((channels, 4, 4, 4), dtype=dtype))
+        for n, (channels, dtype) in enumerate(kinds)
+    }
+    layout = Layout.of(Subject(images), (3, 2, 1))
+    views = layout.views(np.zeros(layout.nbytes, dtype=np.uint8))
+    for number, view in enumerate(views.values(), start=1):
+        view[...] = number
+    for number, (name, view) in enumerate(views.items(), start=1):
+        assert view.shape == (images[name].shape[0], 3, 2, 1)
+        assert view.dtype == images[name].dtype
+        assert (view == number).all()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_slots_do_not_overlap(shared: bool) -> None:
+    memory = SlotMemory(5, shared=shared)
+    memory.reserve(100)
+    for number in range(5):
+        memory.slot(number)[:] = number
+    assert [set(memory.slot(number).tolist()) for number in range(5)] == [{n} for n in range(5)]
+    memory.close()
+
+
+def write(memory: SlotMemory) -> None:
+    memory.attach(64)
+    memory.slot(1)[:] = 7
+
+
+def test_another_process_writes_into_the_same_memory() -> None:
+    memory = SlotMemory(2, shared=True)
+    memory.reserve(64)
+    worker = multiprocessing.get_context("fork").Process(target=write, args=(memory,))
+    worker.start()
+    worker.join()
+    assert memory.slot(1).tolist() == [7] * 64
+    assert not memory.slot(0).any()
+    memory.close()
+
+
+def test_closing_gives_the_descriptor_back_once() -> None:
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    memory = SlotMemory(2, shared=True)
+    memory.reserve(64)
+    memory.close()
+    memory.close()
+    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_memory_that_is_not_there_is_a_clean_error() -> None:
+    with pytest.raises(
+        MemoryError, match=r"2 patches .* choose a smaller max_length or patch_size"
+    ):
+        SlotMemory(2, shared=False).reserve(1 << 60)
+
+
+def test_shared_memory_that_is_not_there_is_a_clean_error_and_no_signal() -> None:
+    code = """
+import resource
+from voxloom.loading._slots import SlotMemory
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+memory = SlotMemory(2, shared=True)
+try:
+    memory.reserve(1 << 20)
+except MemoryError as error:
+    print(type(error).__name__, error)
+memory.reserve(1 << 10)
+print(len(memory.slot(1)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("QueueMemoryError 2 patches of 1.0 MiB do not fit in memory")
+    assert done.stdout.splitlines()[-1] == "1024"
