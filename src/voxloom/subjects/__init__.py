@@ -1,5 +1,6 @@
 """Who is trained on: images, subjects and data sets of them."""
 
+from voxloom.subjects._check_report import CheckReport, Finding, ImageRow
 from voxloom.subjects._collate import collate, collate_metadata, teach_default_collate
 from voxloom.subjects._dataset import SubjectsDataset, Transform, lazy_copy, load_copy
 from voxloom.subjects._image import Image, LabelMap, ScalarImage
@@ -30,7 +31,10 @@ __all__ = [
     "SAMPLING_MAP",
     "STEM",
     "TYPE",
+    "CheckReport",
+    "Finding",
     "Image",
+    "ImageRow",
     "LabelMap",
     "ScalarImage",
     "Subject",

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from os import PathLike
+from typing import Any, Self
 
 import numpy as np
 
 from voxloom._errors import SubjectError
+from voxloom.subjects._check import check_subjects, three_sizes
+from voxloom.subjects._check_report import CheckReport
 from voxloom.subjects._collate import teach_default_collate
 from voxloom.subjects._image import Image
+from voxloom.subjects._keys import INTENSITY, LABEL, SAMPLING_MAP
+from voxloom.subjects._layout_bids import read_bids
+from voxloom.subjects._layout_glob import read_glob
+from voxloom.subjects._layout_msd import read_msd
+from voxloom.subjects._layout_nnunet import read_nnunet
+from voxloom.subjects._layout_table import Table, read_table, write_table
+from voxloom.subjects._split import split_indices
 from voxloom.subjects._subject import Subject, as_subject
 
 Transform = Callable[[Subject], Subject]
@@ -62,6 +72,353 @@ class SubjectsDataset:
         self.set_transform(transform)
         self.load_getitem = load_getitem
 
+    @classmethod
+    def from_msd(
+        cls,
+        path: str | PathLike[str],
+        section: str = "training",
+        transform: Transform | None = None,
+    ) -> Self:
+        """Return a data set in the layout of the Medical Segmentation Decathlon.
+
+        Each subject has ``image`` and, where the description names one, ``label``; its
+        ``subject_id`` is the name of the file without its suffix. Several channels are the
+        fourth axis of one file, or a list of files. ``image['channel_names']`` are the
+        modalities.
+
+        Parameters
+        ----------
+        path : path
+            The ``dataset.json``, or its folder.
+        section : str
+            Which list of it: ``'training'``, ``'test'``, or one of your own.
+        transform : callable, optional
+            As for the class.
+
+        Raises
+        ------
+        VolumeNotFoundError
+            If a file that it names is not there.
+        LayoutError
+            If the description is not one.
+
+        Examples
+        --------
+        >>> import json, pathlib, tempfile
+        >>> from voxloom.io import write_nifti
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_nifti(f"{folder}/case_7.nii", np.zeros((4, 4, 4), dtype=np.int16))
+        ...     content = {"training": [{"image": "./case_7.nii"}]}
+        ...     size = pathlib.Path(folder, "dataset.json").write_text(json.dumps(content))
+        ...     SubjectsDataset.from_msd(folder).dry_iter()[0].subject_id
+        'case_7'
+        """
+        return cls(read_msd(path, section), transform)
+
+    @classmethod
+    def from_nnunet(
+        cls,
+        path: str | PathLike[str],
+        section: str = "Tr",
+        transform: Transform | None = None,
+    ) -> Self:
+        """Return a data set in the raw layout of nnU-Net v2.
+
+        Each subject has ``image``, whose channels are the files ``CASE_0000``, ``CASE_0001``
+        and so on, in the order of ``channel_names``, and ``label``, which may be missing in
+        ``imagesTs``; its ``subject_id`` is the case.
+
+        Parameters
+        ----------
+        path : path
+            A folder such as ``Dataset042_Liver``, or its ``dataset.json``.
+        section : {'Tr', 'Ts'}
+            Training or test.
+        transform : callable, optional
+            As for the class.
+
+        Raises
+        ------
+        VolumeNotFoundError
+            If a file is not there.
+        LayoutError
+            If files are named otherwise, or a case has other channels than were named.
+
+        Examples
+        --------
+        >>> SubjectsDataset.from_nnunet("Dataset042_Liver", section="training")
+        Traceback (most recent call last):
+        voxloom._errors.LayoutError: section is 'Tr' (training) or 'Ts' (test), got 'training'
+        """
+        return cls(read_nnunet(path, section), transform)
+
+    @classmethod
+    def from_bids(
+        cls,
+        root: str | PathLike[str],
+        *,
+        labels: Collection[str] = (),
+        derivatives: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+        missing: str = "raise",
+        sidecars: bool = False,
+        transform: Transform | None = None,
+        **images: Any,
+    ) -> Self:
+        """Return a data set in the Brain Imaging Data Structure: a subject for each session.
+
+        ``subject_id`` is ``'sub-01'`` or ``'sub-01_ses-02'``; ``subject``, ``session`` and
+        the columns of ``participants.tsv`` become metadata.
+
+        Parameters
+        ----------
+        root : path
+            The folder with ``dataset_description.json``.
+        labels : collection of str
+            Which of the images are label maps.
+        derivatives : path or paths
+            Names of folders in ``derivatives``, or paths, to look into as well.
+        missing : {'raise', 'skip', 'omit'}
+            A session without one of the files is an error, is left out, or lacks the image.
+        sidecars : bool
+            Whether ``image['sidecar']`` holds what JSON files say about it, inherited from
+            the folders above.
+        transform : callable, optional
+            As for the class.
+        **images
+            For each image its suffix, ``t1='T1w'``, or entities by short or long name,
+            ``bold={'suffix': 'bold', 'task': 'rest', 'run': 1}``. A list stands for any of
+            its values, None for names without that entity.
+
+        Raises
+        ------
+        VolumeNotFoundError
+            If a file is not there.
+        LayoutError
+            If several files could be the image, or the folder is not a data set.
+
+        Examples
+        --------
+        >>> SubjectsDataset.from_bids("bids", t1={"suffix": "T1w", "colour": "red"})
+        Traceback (most recent call last):
+        voxloom._errors.VolumeNotFoundError: there is no BIDS folder 'bids'; check the path
+        """
+        several = [derivatives] if isinstance(derivatives, str | PathLike) else derivatives
+        subjects = read_bids(
+            root, images, labels, derivatives=several, missing=missing, sidecars=sidecars
+        )
+        return cls(subjects, transform)
+
+    @classmethod
+    def from_csv(
+        cls,
+        table: Table,
+        images: Collection[str] = (),
+        labels: Collection[str] = (),
+        sampling_maps: Collection[str] = (),
+        *,
+        subject_id: str | None = None,
+        missing: str = "raise",
+        transform: Transform | None = None,
+    ) -> Self:
+        """Return a data set from a table with a row for each subject.
+
+        Columns of images hold paths, relative to the table; several channels are a JSON list
+        of paths. All other columns become metadata: a cell that is JSON is what JSON says.
+        A column may say its type itself: ``t1:intensity``, ``seg:label``, as `to_csv` writes.
+
+        Parameters
+        ----------
+        table : path, data frame or rows
+            ``.csv`` or ``.tsv`` in UTF-8, a pandas data frame, or mappings.
+        images, labels, sampling_maps : collections of str
+            Columns that hold paths, by the type of the image.
+        subject_id : str, optional
+            Column of the id; by default ``subject_id``, ``participant_id``, ``subject`` or
+            ``id``.
+        missing : {'raise', 'skip', 'omit'}
+            A row whose file is not there is an error, is left out, or lacks the image.
+        transform : callable, optional
+            As for the class.
+
+        Raises
+        ------
+        VolumeNotFoundError
+            If a file is not there.
+        LayoutError
+            If the table lacks a column, or ids are not unique.
+
+        Examples
+        --------
+        >>> SubjectsDataset.from_csv([{"id": 1, "t1": "a.nii"}], images=["t1"])
+        Traceback (most recent call last):
+        voxloom._errors.VolumeNotFoundError: the table, row 1 (1): there is no 't1', expected at \
+a.nii; give missing='skip' or missing='omit' if that is as it should be
+        """
+        types = {
+            **dict.fromkeys(images, INTENSITY),
+            **dict.fromkeys(labels, LABEL),
+            **dict.fromkeys(sampling_maps, SAMPLING_MAP),
+        }
+        return cls(read_table(table, types, subject_id, missing), transform)
+
+    @classmethod
+    def from_glob(
+        cls,
+        *,
+        labels: Collection[str] = (),
+        missing: str = "raise",
+        transform: Transform | None = None,
+        **patterns: str | PathLike[str],
+    ) -> Self:
+        """Return a data set of the files that follow patterns.
+
+        ``{subject}``, and any other name in braces, stands for a part of the path that is the
+        same for all images of one subject, and becomes metadata; ``*``, ``?`` and ``**`` are
+        as in a shell. ``subject_id`` is the subject, joined with all other names.
+
+        Parameters
+        ----------
+        labels : collection of str
+            Which of the images are label maps.
+        missing : {'raise', 'skip', 'omit'}
+            A subject without one of the files is an error, is left out, or lacks the image.
+        transform : callable, optional
+            As for the class.
+        **patterns
+            For each image a pattern: ``t1='data/{subject}/t1.nii.gz'``.
+
+        Raises
+        ------
+        VolumeNotFoundError
+            If a file is not there.
+        LayoutError
+            If two files fit one place, or the patterns have different names in braces.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from voxloom.io import write_nifti
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_nifti(f"{folder}/ann_t1.nii", np.zeros((4, 4, 4), dtype=np.int16))
+        ...     dataset = SubjectsDataset.from_glob(t1=f"{folder}/{{subject}}_t1.nii")
+        >>> dataset.dry_iter()[0].subject
+        'ann'
+        """
+        return cls(read_glob(patterns, labels, missing), transform)
+
+    def to_csv(self, path: str | PathLike[str]) -> None:
+        """Write paths and metadata as a table that `from_csv` reads without more arguments.
+
+        Paths below the folder of the table are written relative to it.
+
+        Raises
+        ------
+        LayoutError
+            If an image is in memory only, or metadata do not fit into a cell.
+        """
+        write_table(self._subjects, path)
+
+    def split(
+        self,
+        shares: Sequence[float],
+        *,
+        seed: int = 0,
+        group: str | None = None,
+        stratify: str | None = None,
+    ) -> tuple[SubjectsDataset, ...]:
+        """Return parts of the data set, such as training, validation and test.
+
+        Which subject goes where follows from the seed and the ``subject_id`` (or the group),
+        not from the order of the subjects, which is kept within each part.
+
+        Parameters
+        ----------
+        shares : sequence of float
+            How large the parts are, relative to each other.
+        seed : int
+            Another seed gives another split.
+        group : str, optional
+            Subjects with the same value of this item stay together, e.g. visits of one
+            person, or a hospital.
+        stratify : str, optional
+            Each part gets its share of each value of this item.
+
+        Raises
+        ------
+        SplitError
+            A ValueError, if an item is missing, ids are not unique, or a part stays empty.
+
+        Examples
+        --------
+        >>> from voxloom.subjects import ScalarImage
+        >>> image = ScalarImage(tensor=np.ones((1, 2, 2, 2), dtype=np.float32))
+        >>> dataset = SubjectsDataset([Subject(t1=image, subject_id=n) for n in range(10)])
+        >>> [len(part) for part in dataset.split([0.7, 0.1, 0.2])]
+        [7, 1, 2]
+        """
+        parts = split_indices(self._subjects, shares, seed, group, stratify)
+        return tuple(self._taken(part) for part in parts)
+
+    def folds(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        group: str | None = None,
+        stratify: str | None = None,
+    ) -> tuple[tuple[SubjectsDataset, SubjectsDataset], ...]:
+        """Return `count` pairs of training and validation; each subject is validated on once.
+
+        Parameters and errors are those of `split`.
+
+        Examples
+        --------
+        >>> from voxloom.subjects import ScalarImage
+        >>> image = ScalarImage(tensor=np.ones((1, 2, 2, 2), dtype=np.float32))
+        >>> dataset = SubjectsDataset([Subject(t1=image, subject_id=n) for n in range(10)])
+        >>> [(len(train), len(validation)) for train, validation in dataset.folds(4)]
+        [(7, 3), (7, 3), (8, 2), (8, 2)]
+        """
+        parts = split_indices(self._subjects, [1] * count, seed, group, stratify)
+        everyone = set(range(len(self)))
+        return tuple(
+            (self._taken(sorted(everyone.difference(part))), self._taken(part)) for part in parts
+        )
+
+    def check(
+        self, *, labels: bool = False, patch_size: Any = None, threads: int | None = None
+    ) -> CheckReport:
+        """Read all headers, several at a time, and report what they say and what is wrong.
+
+        An error is what would stop a training: a file that is missing or damaged, images of
+        a subject that lie apart, items that only some subjects have. The transform is not
+        applied.
+
+        Parameters
+        ----------
+        labels : bool
+            Whether to decode the label maps and count the voxels of each label.
+        patch_size : int or three int, optional
+            Volumes smaller than this are errors.
+        threads : int, optional
+            How many headers are read at a time.
+
+        Returns
+        -------
+        CheckReport
+            ``report.ok``, ``report.rows``, ``report.findings``, ``report.as_dict()``;
+            ``print(report)`` shows a summary.
+
+        Examples
+        --------
+        >>> from voxloom.subjects import ScalarImage
+        >>> image = ScalarImage(tensor=np.ones((1, 2, 2, 2), dtype=np.float32))
+        >>> SubjectsDataset([Subject(t1=image, subject_id="ann")]).check(patch_size=4).ok
+        False
+        """
+        size = None if patch_size is None else three_sizes(patch_size)
+        return check_subjects(self._subjects, labels=labels, patch_size=size, threads=threads)
+
     def set_transform(self, transform: Transform | None) -> None:
         """Set the callable that is applied to each loaded subject."""
         if transform is not None and not callable(transform):
@@ -93,6 +450,10 @@ class SubjectsDataset:
 
     def __repr__(self) -> str:
         return f"SubjectsDataset({len(self)} subjects, transform={self._transform!r})"
+
+    def _taken(self, numbers: Sequence[int]) -> SubjectsDataset:
+        taken = [self._subjects[number] for number in numbers]
+        return SubjectsDataset(taken, self._transform, self.load_getitem)
 
     def _checked_index(self, index: Any) -> int:
         try:

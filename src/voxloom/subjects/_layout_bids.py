@@ -1,0 +1,202 @@
+"""Data sets in the Brain Imaging Data Structure (Gorgolewski et al., 2016), raw or derived.
+
+The rules are those of pybids (Yarkoni et al., 2019) for what a training needs: entities in
+names, sessions, datatypes, derivatives with a description of their own, `participants.tsv`,
+and sidecars that inherit from the folders above.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from voxloom._errors import LayoutError, VolumeNotFoundError
+from voxloom.subjects._bids_names import BidsName, BidsQuery
+from voxloom.subjects._cells import parse_cell
+from voxloom.subjects._image import Image, LabelMap, ScalarImage
+from voxloom.subjects._subject import Subject
+from voxloom.subjects._volume_files import listed, parse_missing
+
+_DESCRIPTION: Final = "dataset_description.json"
+
+Visit = tuple[str, str | None]
+"""A subject and a session, without ``sub-`` and ``ses-``."""
+
+
+def read_bids(
+    root: str | os.PathLike[str],
+    queries: Mapping[str, Any],
+    labels: Collection[str] = (),
+    *,
+    derivatives: Sequence[str | os.PathLike[str]] = (),
+    missing: str = "raise",
+    sidecars: bool = False,
+) -> list[Subject]:
+    """Return a subject for each session of each participant. See `from_bids`."""
+    choice = parse_missing(missing)
+    top = Path(root).expanduser()
+    roots = [_checked_root(top), *(_checked_root(_derived(top, one)) for one in derivatives)]
+    wanted = {name: BidsQuery.of(value, name) for name, value in queries.items()}
+    if not wanted or isinstance(labels, str) or set(labels) - wanted.keys():
+        raise LayoutError(
+            f"say which images to take, e.g. t1='T1w', and among them the labels; got images "
+            f"{sorted(wanted)} and labels {labels!r}"
+        )
+    visits = _visits(roots, wanted)
+    if choice == "raise":
+        _check_complete(visits, wanted, top)
+    participants = _participants(top)
+    subjects = []
+    for visit, files in sorted(visits.items(), key=lambda item: (item[0][0], item[0][1] or "")):
+        if not files or (choice == "skip" and len(files) < len(wanted)):
+            continue
+        images = {
+            name: _image(name in labels, path, top=base, sidecars=sidecars)
+            for name, (path, base) in files.items()
+        }
+        subjects.append(Subject({**_metadata(visit, participants), **images}))
+    if not subjects:
+        raise VolumeNotFoundError(f"no participant in {top} has the files asked for: {queries}")
+    return subjects
+
+
+def _checked_root(root: Path) -> Path:
+    if not root.is_dir():
+        raise VolumeNotFoundError(f"there is no BIDS folder {str(root)!r}; check the path")
+    if not (root / _DESCRIPTION).is_file():
+        raise LayoutError(
+            f"{root} has no {_DESCRIPTION}, which every BIDS data set and every derivative has; "
+            "give the folder that holds it"
+        )
+    return root
+
+
+def _derived(top: Path, derivative: str | os.PathLike[str]) -> Path:
+    named = top / "derivatives" / derivative
+    return named if named.is_dir() else Path(derivative).expanduser()
+
+
+def _visits(
+    roots: list[Path], wanted: Mapping[str, BidsQuery]
+) -> dict[Visit, dict[str, tuple[Path, Path]]]:
+    visits: dict[Visit, dict[str, tuple[Path, Path]]] = defaultdict(dict)
+    for root in roots:
+        for visit, path, name, datatype in _files(root):
+            images = visits[visit]
+            for image, query in wanted.items():
+                if not query.accepts(name, datatype):
+                    continue
+                if image in images:
+                    raise LayoutError(_explain_several(image, images[image][0], path, visit))
+                images[image] = (path, root)
+    return visits
+
+
+def _files(root: Path) -> Iterator[tuple[Visit, Path, BidsName, str]]:
+    for participant in sorted(root.glob("sub-*")):
+        sessions = sorted(participant.glob("ses-*"))
+        for folder in sessions or [participant]:
+            session = folder.name.removeprefix("ses-") if sessions else None
+            visit = (participant.name.removeprefix("sub-"), session)
+            for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
+                name = BidsName.parse(path.name)
+                if name and name.entities.get("sub") == visit[0] and _is_volume(path):
+                    yield visit, path, name, "" if path.parent == folder else path.parent.name
+
+
+def _is_volume(path: Path) -> bool:
+    return not path.name.lower().endswith((".json", ".tsv", ".bval", ".bvec"))
+
+
+def _explain_several(image: str, one: Path, other: Path, visit: Visit) -> str:
+    ours, theirs = BidsName.parse(one.name), BidsName.parse(other.name)
+    differ = ""
+    if ours and theirs:
+        keys = {*ours.entities, *theirs.entities}
+        apart = sorted(k for k in keys if ours.entities.get(k) != theirs.entities.get(k))
+        differ = f" They differ in {apart}." if apart else ""
+    return (
+        f"several files of {_id_of(visit)} could be {image!r}: {one} and {other}.{differ} Say "
+        f"more, e.g. {image}={{'suffix': ..., 'run': 1}}; None stands for a name without that "
+        "entity"
+    )
+
+
+def _check_complete(
+    visits: Mapping[Visit, Mapping[str, Any]], wanted: Mapping[str, BidsQuery], top: Path
+) -> None:
+    lost = [
+        f"{_id_of(visit)} has no {image!r} ({dict(wanted[image].wanted)})"
+        for visit, files in sorted(visits.items(), key=str)
+        for image in wanted
+        if image not in files
+    ]
+    if lost:
+        raise VolumeNotFoundError(
+            f"{top}: {listed(lost)}; give missing='skip' to leave such sessions out, or "
+            "missing='omit' to take them without that image"
+        )
+
+
+def _participants(top: Path) -> dict[str, dict[str, Any]]:
+    table = top / "participants.tsv"
+    if not table.is_file():
+        return {}
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    if rows and "participant_id" not in rows[0]:
+        raise LayoutError(f"{table} has no column 'participant_id'; it has {list(rows[0])}")
+    return {
+        row["participant_id"].removeprefix("sub-"): {
+            name: parse_cell(value or "")
+            for name, value in row.items()
+            if name not in (None, "participant_id")
+        }
+        for row in rows
+    }
+
+
+def _metadata(visit: Visit, participants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    subject, session = visit
+    known = dict(participants.get(subject, {}))
+    places = {"subject": subject} if session is None else {"subject": subject, "session": session}
+    return {**known, **places, "subject_id": _id_of(visit)}
+
+
+def _id_of(visit: Visit) -> str:
+    subject, session = visit
+    return f"sub-{subject}" if session is None else f"sub-{subject}_ses-{session}"
+
+
+def _image(is_label: bool, path: Path, *, top: Path, sidecars: bool) -> Image:
+    metadata: dict[str, Any] = {"sidecar": read_sidecar(path, top)} if sidecars else {}
+    return (LabelMap if is_label else ScalarImage)(path, **metadata)
+
+
+def read_sidecar(path: Path, root: Path) -> dict[str, Any]:
+    """Return what the JSON files from `root` down to the folder of `path` say about it.
+
+    A JSON file speaks of all files below its folder that have its suffix and all its
+    entities; the nearer one, or the one with more entities, has the last word.
+    """
+    name = BidsName.parse(path.name)
+    content: dict[str, Any] = {}
+    for folder in (root / part for part in reversed(path.relative_to(root).parents)):
+        found = []
+        for file in folder.glob("*.json"):
+            other = BidsName.parse(file.name)
+            if name and other and other.suffix == name.suffix and (
+                other.entities.items() <= name.entities.items()
+            ):  # fmt: skip
+                found.append((len(other.entities), file))
+        for _, file in sorted(found):
+            try:
+                content |= json.loads(file.read_text(encoding="utf-8-sig"))
+            except (ValueError, TypeError) as error:
+                raise LayoutError(f"{file} does not hold a JSON object: {error}") from error
+    return content

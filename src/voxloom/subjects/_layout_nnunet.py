@@ -1,0 +1,105 @@
+"""Data sets in the raw layout of nnU-Net, version 2 (Isensee et al., 2021)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from voxloom._errors import LayoutError, VolumeNotFoundError
+from voxloom.subjects._image import LabelMap, ScalarImage
+from voxloom.subjects._layout_json import existing_files, names_by_number, read_json
+from voxloom.subjects._subject import Subject
+from voxloom.subjects._volume_files import listed, spelled, split_suffix, volumes_in
+
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
+
+
+def read_nnunet(path: str | os.PathLike[str], section: str = "Tr") -> list[Subject]:
+    """Return the subjects of one section of a raw nnU-Net folder. See `from_nnunet`."""
+    if section not in ("Tr", "Ts"):
+        raise LayoutError(f"section is 'Tr' (training) or 'Ts' (test), got {section!r}")
+    content, folder = read_json(path)
+    names = names_by_number(content, "channel_names", "modality")
+    if not names:
+        raise LayoutError(f"{folder / 'dataset.json'} has no 'channel_names', so that the number "
+                          "of channels is unknown")  # fmt: skip
+    cases = _named_cases(content, folder) if section == "Tr" and content.get("dataset") else None
+    if cases is None:
+        cases = _found_cases(folder, section, names, str(content.get("file_ending", "")).lower())
+    channel_names = tuple(names.values())
+    return [_subject(case, files, channel_names) for case, files in sorted(cases.items())]
+
+
+def _subject(case: str, files: dict[str, Any], channel_names: tuple[str, ...]) -> Subject:
+    items: dict[str, Any] = {
+        "subject_id": case,
+        "image": ScalarImage(files["image"], channel_names=channel_names),
+    }
+    if files["label"] is not None:
+        items["label"] = LabelMap(files["label"])
+    return Subject(items)
+
+
+def _named_cases(content: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+    return {
+        spelled(case): {
+            "image": existing_files(entry["images"], folder, f"case {case!r}, images"),
+            "label": existing_files(entry["label"], folder, f"case {case!r}, label"),
+        }
+        for case, entry in content["dataset"].items()
+    }
+
+
+def _found_cases(
+    folder: Path, section: str, names: dict[str, str], ending: str
+) -> dict[str, dict[str, Any]]:
+    images = folder / f"images{section}"
+    channels = _channels_by_case(images, ending)
+    labels = _labels_by_case(folder / f"labels{section}", ending, needed=section == "Tr")
+    if section == "Tr" and (lost := sorted(channels.keys() - labels.keys())):
+        raise VolumeNotFoundError(
+            f"{len(lost)} of {len(channels)} cases in {images} have no label map: expected "
+            f"{listed(folder / 'labelsTr' / f'{case}{ending}' for case in lost)}"
+        )
+    numbers = [f"{int(number):04d}" for number in names]
+    cases = {}
+    for case, files in channels.items():
+        if sorted(files) != sorted(numbers):
+            raise LayoutError(
+                f"case {case!r} in {images} has channels {sorted(files)}, dataset.json names "
+                f"{sorted(numbers)}: {names}"
+            )
+        ordered = [files[number] for number in numbers]
+        image = ordered[0] if len(ordered) == 1 else ordered
+        cases[case] = {"image": image, "label": labels.get(case)}
+    return cases
+
+
+def _channels_by_case(images: Path, ending: str) -> dict[str, dict[str, Path]]:
+    cases: dict[str, dict[str, Path]] = defaultdict(dict)
+    for file in _volumes(images, ending):
+        stem = spelled(split_suffix(file.name)[0])
+        match = _CHANNEL.fullmatch(stem)
+        if match is None:
+            raise LayoutError(
+                f"{file}: expected a name such as {stem}_0000{ending}: the case, then the number "
+                "of the channel with four digits"
+            )
+        cases[match["case"]][match["channel"]] = file
+    if not cases:
+        raise LayoutError(f"there are no volumes{f' {ending!r}' if ending else ''} in {images}")
+    return cases
+
+
+def _labels_by_case(labels: Path, ending: str, *, needed: bool) -> dict[str, Path]:
+    if not needed and not labels.is_dir():
+        return {}
+    return {spelled(split_suffix(file.name)[0]): file for file in _volumes(labels, ending)}
+
+
+def _volumes(folder: Path, ending: str) -> list[Path]:
+    found = volumes_in(folder)
+    return [file for file in found if not ending or split_suffix(file.name)[1] == ending]
