@@ -17,8 +17,21 @@ from voxloom._extras import import_extra
 from voxloom.adapters._seed import Randomness, seed_from
 from voxloom.geometry import Affine
 from voxloom.loading._seeding import seeded_globals
-from voxloom.subjects import AFFINE, DATA, INTENSITY, LABEL, PATH, STEM, TYPE, as_subject
-from voxloom.subjects import Image, LabelMap, ScalarImage, Subject
+from voxloom.subjects import (
+    AFFINE,
+    DATA,
+    INTENSITY,
+    LABEL,
+    PATH,
+    STEM,
+    TYPE,
+    Image,
+    LabelMap,
+    ScalarImage,
+    Subject,
+    as_subject,
+    load_copy,
+)
 
 _OWN_KEYS: Final = (DATA, AFFINE, TYPE, PATH, STEM)
 
@@ -96,7 +109,8 @@ class MonaiTransform:
         """
         as_subject(subject, f"what {_name(self.transform)} is called with")
         seed = seed_from(rng)
-        items = from_subject(subject)
+        # some transforms of MONAI work in place
+        items = from_subject(load_copy(subject))
         with seeded_globals(seed):
             changed = self._on_dictionary(items, seed) if self.keys is None else items
             for key in self.keys or ():

@@ -10,14 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-import numpy as np
-
 from voxloom._errors import TransformError
 from voxloom._extras import import_extra
 from voxloom.adapters._seed import Randomness, seed_from
 from voxloom.loading._seeding import seeded_globals
-from voxloom.subjects import AFFINE, DATA, INTENSITY, LABEL, PATH, STEM, TYPE, as_subject
-from voxloom.subjects import Image, LabelMap, ScalarImage, Subject
+from voxloom.subjects import (
+    AFFINE,
+    DATA,
+    INTENSITY,
+    LABEL,
+    PATH,
+    STEM,
+    TYPE,
+    Image,
+    LabelMap,
+    ScalarImage,
+    Subject,
+    as_subject,
+    load_copy,
+)
 
 _OWN_KEYS: Final = (DATA, AFFINE, TYPE, PATH, STEM)
 _OURS: Final[dict[str, type[Image]]] = {INTENSITY: ScalarImage, LABEL: LabelMap}
@@ -43,6 +54,7 @@ def wrap(transform: Callable[[Any], Any]) -> TorchioTransform:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import torchio
     >>> flip = wrap(torchio.RandomFlip(flip_probability=1))
     >>> subject = Subject(t1=ScalarImage(tensor=np.arange(3.0).reshape(1, 3, 1, 1)), age=42)
@@ -81,7 +93,7 @@ class TorchioTransform:
         """
         as_subject(subject, "what a transform of TorchIO is called with")
         seed = seed_from(rng)
-        theirs = from_subject(subject)
+        theirs = from_subject(subject if self._copies() else load_copy(subject))
         with seeded_globals(seed):
             changed = self.transform(theirs)
         if not isinstance(changed, type(theirs)):
@@ -89,6 +101,10 @@ class TorchioTransform:
                 f"{self.transform!r} should give a torchio.Subject, got {type(changed).__name__}"
             )
         return to_subject(changed, like=subject)
+
+    def _copies(self) -> bool:
+        is_theirs = isinstance(self.transform, _torchio().Transform)
+        return is_theirs and bool(getattr(self.transform, "copy", False))
 
 
 def from_subject(subject: Subject) -> Any:
@@ -107,6 +123,7 @@ def from_subject(subject: Subject) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> subject = Subject(t1=ScalarImage(tensor=np.zeros((1, 2, 3, 4))), age=42)
     >>> theirs = from_subject(subject)
     >>> theirs["t1"].data.data_ptr() == subject.t1.data.data_ptr(), theirs["age"]
