@@ -71,20 +71,26 @@ def make_queue(subject: tio.Subject, patch_size: int, workers: int) -> tio.Queue
 
 def make_model() -> torch.nn.Module:
     """Return a small 3D U-Net: one channel in, one score for each tissue out."""
-    return UNet(3, 1, len(TISSUES), channels=(12, 24, 48), strides=(2, 2), num_res_units=1)
+    return UNet(
+        spatial_dims=3,
+        in_channels=1,
+        out_channels=len(TISSUES),
+        channels=(12, 24, 48),
+        strides=(2, 2),
+        num_res_units=1,
+        norm="batch",  # not instance: brightness tells tissues apart
+    )
 
 
 def train(queue: tio.Queue, model: torch.nn.Module, steps: int) -> Training:
     """Train for some steps, as many epochs as that takes; return what was seen."""
     loader = DataLoader(queue, batch_size=BATCH_SIZE)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     seen = Training(queue)
     with tqdm(total=steps, desc="training", unit="step") as bar:
         while len(seen.losses) < steps:
             for batch in seen.timeline.watch(loader):
                 seen.note(batch, train_step(model, optimizer, batch))
-                schedule.step()
                 bar.set_postfix(loss=f"{seen.losses[-1]:.3f}", refresh=False)
                 bar.update()
                 if len(seen.losses) == steps:

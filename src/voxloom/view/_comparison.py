@@ -68,9 +68,9 @@ def plot_comparison(
     ['t1', 'truth', 'guess']
     """
     grey = find_grey(subject, image)
-    maps = {name: as_labels(subject.get_image(name).read()) for name in labels}
+    maps = [as_labels(subject.get_image(name).read()) for name in labels]
     canonical = Canonical.of(subject.space)
-    index = place_cut(canonical, at, next(iter(maps.values()), None))[plane.normal]
+    index = place_cut(canonical, at, maps[0] if maps else None)[plane.normal]
     width, height = canonical.extent_mm[plane.across], canonical.extent_mm[plane.up]
     figure = new_figure(_PANEL * (1 + len(maps)), _PANEL * height / width + 0.6)
     panels = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
@@ -78,12 +78,12 @@ def plot_comparison(
     names = {id(item): name for name, item in subject.items()}
     draw_plane(panels[0], canonical, voxels, plane, index, window_of(voxels))
     panels[0].set_title(names[id(grey)], fontsize=11)
-    for axes, (name, voxel_labels) in zip(panels[1:], maps.items(), strict=True):
+    for axes, name, shown in zip(panels[1:], labels, maps, strict=True):
         draw_plane(axes, canonical, np.zeros_like(voxels), plane, index, (0.0, 1.0))
-        draw_labels(axes, canonical, voxel_labels, plane, index, solid=True)
+        draw_labels(axes, canonical, shown, plane, index, solid=True)
         axes.set_title(name, fontsize=11)
     for axes in panels:
         draw_edges(axes, plane)
     if maps:
-        add_label_legend(figure, labels_in(np.stack(list(maps.values())), label_names), label_names)
+        add_label_legend(figure, labels_in(np.stack(maps), label_names), label_names)
     return figure

@@ -25,7 +25,8 @@ def window_of(voxels: Array) -> tuple[float, float]:
     """
     step = max(1, voxels.size // 200_000)
     some = np.asarray(voxels.reshape(-1, order="A")[::step], dtype=np.float64)
-    low, high = np.percentile(some[np.isfinite(some)], (0.5, 99.5)) if some.size else (0.0, 1.0)
+    finite = some[np.isfinite(some)]
+    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
     return float(low), float(high) if high > low else float(low) + 1.0
 
 
