@@ -168,7 +168,18 @@ def _decode_with(path: str, name: str, packed: bytes, out: Array) -> None:
 
 @lru_cache(maxsize=2)
 def _decompressor(name: str) -> Any:
-    return getattr(import_extra("numcodecs", "zarr"), name).decompress
+    return getattr(codecs(), name).decompress
+
+
+def codecs() -> Any:
+    """Return numcodecs, which packs and unpacks chunks.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    return import_extra("numcodecs", "zarr")
 
 
 @lru_cache(maxsize=1)

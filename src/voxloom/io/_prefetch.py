@@ -1,0 +1,65 @@
+"""Asking the system for the pages of a box before they are touched.
+
+A memory map fetches what is not in memory page by page, each time the copy trips over it. Told
+all the spans of a box at once, the disk reads them side by side, some three times faster. Asking
+costs a third of a copy from memory, so it is done only where a few probes say that it pays.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Final
+
+from voxloom.geometry import Box
+
+_AVAILABLE: Final = hasattr(os, "posix_fadvise") and hasattr(os, "preadv")
+_NOWAIT: Final = getattr(os, "RWF_NOWAIT", 0)
+_MOST_PLANES: Final = 4096
+
+
+def prefetch_box(
+    path: str, box: Box, *, spatial_shape: tuple[int, int, int], offset: int, itemsize: int
+) -> bool:
+    """Ask for the pages of a box unless they are in memory; return whether they were asked for.
+
+    Parameters
+    ----------
+    path : str
+        An uncompressed file.
+    box : Box
+        Which voxels.
+    spatial_shape : (W, H, D) tuple of int
+        Lengths of the axes in the file, slowest first.
+    offset : int
+        Bytes before the first voxel.
+    itemsize : int
+        Bytes a voxel.
+    """
+    first, planes = box.index_ini[0], box.size[0]
+    if not _AVAILABLE or not _NOWAIT or planes > _MOST_PLANES:
+        return False
+    _, rows, columns = spatial_shape
+    (_, j, k), (_, h, d) = box.index_ini, box.size
+    plane = rows * columns * itemsize
+    start = offset + first * plane + (j * columns + k) * itemsize
+    length = ((h - 1) * columns + d) * itemsize
+    with suppress(OSError):
+        file = os.open(path, os.O_RDONLY)
+        try:
+            if all(_is_resident(file, start + n * plane) for n in (0, planes // 2, planes - 1)):
+                return False
+            for number in range(planes):
+                os.posix_fadvise(file, start + number * plane, length, os.POSIX_FADV_WILLNEED)
+            return True
+        finally:
+            os.close(file)
+    return False
+
+
+def _is_resident(file: int, start: int) -> bool:
+    try:
+        os.preadv(file, [bytearray(1)], start, _NOWAIT)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,171 @@
+"""Volumes of a prepared store: in our memory order, with their sampling index beside them."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+import numpy.typing as npt
+
+from voxloom._errors import VolumeReadError
+from voxloom.geometry import Box, Index3, Shape3
+from voxloom.io._failures import damaged, reading
+from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
+from voxloom.io._nifti import NiftiSource
+from voxloom.io._prefetch import prefetch_box
+from voxloom.io._source import Array, VolumeSource
+from voxloom.io._write import write_nifti
+from voxloom.io._zarr import ZarrSource
+
+_CACHED_SUMS: Final = 64
+_REVERSED: Final = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+
+
+@final
+class PreparedSource(VolumeSource):
+    """A volume that `voxloom.prepare` wrote.
+
+    A NIfTI file of the store has its axes reversed and the affine to match: any viewer shows it
+    where it belongs, and its file order is C order of ``(C, W, H, D)``, in which patches are cut
+    without turning. This source turns the axes back.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The volume, ``.nii`` or ``.zarr``.
+    affine : (4, 4) array, optional
+        Voxel indices to world, RAS+, mm, in full precision; by default what the file says.
+    dtype : numpy.dtype, optional
+        Type of the voxels where the file has no name for it: bool, stored as uint8.
+    index : str or path-like, optional
+        The ``.npz`` with sums over blocks, for `stored_sums`.
+
+    Raises
+    ------
+    VolumeNotFoundError
+        If there is no such file.
+    VolumeReadError
+        If it is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_reversed(f"{folder}/t1.nii", np.ones((1, 4, 5, 6), np.int16), np.eye(4))
+    ...     source = PreparedSource(path)
+    ...     patch = source.read(Box((0, 0, 0), (2, 3, 4)))
+    >>> source.shape, patch.shape, patch.strides[-1]
+    ((1, 4, 5, 6), (1, 2, 3, 4), 2)
+    """
+
+    reads_regions = True
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        affine: npt.ArrayLike | None = None,
+        dtype: npt.DTypeLike | None = None,
+        index: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.path: str = os.fspath(path)
+        self.index = None if index is None else os.fspath(index)
+        self._stored = _open(self.path)
+        self._is_reversed = isinstance(self._stored, NiftiSource)
+        channels, *lengths = self._stored.shape
+        w, h, d = lengths[::-1] if self._is_reversed else lengths
+        self.shape = (channels, w, h, d)
+        self.dtype = self._stored.dtype if dtype is None else np.dtype(dtype)
+        if self.dtype.itemsize != self._stored.dtype.itemsize:
+            raise damaged(self.path, f"holds {self._stored.dtype}, expected {self.dtype}")
+        turned = self._stored.affine @ _REVERSED if self._is_reversed else self._stored.affine
+        self.space = space_in(self.path, (w, h, d), turned if affine is None else affine)
+
+    def read(self, box: Box | None = None) -> Array:
+        """Return the voxels in `box`, or all; of a NIfTI file a read-only view, C order."""
+        if box is not None:
+            self.check_box(box)
+        if isinstance(self._stored, NiftiSource):
+            voxels = self._read_reversed(self._stored, box)
+        else:
+            voxels = self._stored.read(box)
+        return voxels.view(self.dtype) if voxels.dtype != self.dtype else voxels
+
+    def stored_sums(self, name: str, blocks: Shape3) -> npt.NDArray[Any] | None:
+        """Return sums over blocks that are kept beside the volume, or None.
+
+        Parameters
+        ----------
+        name : str
+            Of what, such as ``"label 3"``; see `voxloom.patches`.
+        blocks : (3,) tuple of int
+            How many blocks there are along each axis.
+
+        Raises
+        ------
+        VolumeReadError
+            If the index is damaged or belongs to another volume.
+        """
+        if self.index is None:
+            return None
+        return _read_sums(self.index, name, blocks, stamp_of(self.index))
+
+    def _read_reversed(self, stored: NiftiSource, box: Box | None) -> Array:
+        if box is None:
+            return stored.read().transpose(0, 3, 2, 1)
+        header = stored.header
+        if self.shape[0] == 1:
+            prefetch_box(
+                header.voxel_path,
+                box,
+                spatial_shape=self.spatial_shape,
+                offset=header.offset,
+                itemsize=self.dtype.itemsize,
+            )
+        turned = Box(_turn(box.index_ini), _turn(box.index_fin))
+        return stored.read(turned).transpose(0, 3, 2, 1)
+
+
+def write_reversed(path: str | os.PathLike[str], array: Array, affine: npt.ArrayLike) -> str:
+    """Write a volume as NIfTI with its axes reversed, so that file order is C order.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Ends with ``.nii``.
+    array : (C, W, H, D) array
+        The voxels; C-contiguous ones are written without a copy.
+    affine : (4, 4) array
+        Voxel indices to world, RAS+, mm, of the array as it is given.
+
+    Returns
+    -------
+    str
+        The path.
+    """
+    return write_nifti(path, array.transpose(0, 3, 2, 1), np.asarray(affine) @ _REVERSED)
+
+
+def _open(path: str) -> NiftiSource | ZarrSource:
+    return ZarrSource(path) if path.endswith(".zarr") else NiftiSource(path)
+
+
+def _turn(index: Index3) -> Index3:
+    i, j, k = index
+    return k, j, i
+
+
+@lru_cache(maxsize=_CACHED_SUMS)
+def _read_sums(path: str, name: str, blocks: Shape3, stamp: FileStamp) -> npt.NDArray[Any] | None:
+    with reading(path), decoding(path, "NumPy"), np.load(Path(path), allow_pickle=False) as stored:
+        if f"{name} places" not in stored:
+            return None
+        places, values = stored[f"{name} places"], stored[f"{name} values"]
+        sums = np.zeros(blocks, values.dtype)
+        if places.shape != values.shape or (len(places) and int(places.max()) >= sums.size):
+            raise VolumeReadError(f"{path}: the index belongs to a volume of another shape")
+        sums.reshape(-1)[places] = values
+    sums.setflags(write=False)
+    return sums
