@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader
 
 from voxloom import LabelMap, Queue, ScalarImage, Subject, UniformSampler
 
+pytestmark = pytest.mark.filterwarnings("ignore:batches of")  # small queues mix little
+
 MakeQueue = Callable[..., Queue]
 
 

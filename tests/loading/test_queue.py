@@ -18,6 +18,8 @@ from torch.utils.data import DataLoader
 
 from voxloom import Queue, Subject, SubjectsDataset, UniformSampler
 
+pytestmark = pytest.mark.filterwarnings("ignore:batches of")  # small queues mix little
+
 MakeQueue = Callable[..., Queue]
 Sign = Callable[[Iterable[Any]], list[str]]
 

@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader
 from voxloom import Queue
 from voxloom.testing import assert_resumes_anywhere
 
+pytestmark = pytest.mark.filterwarnings("ignore:batches of")  # small queues mix little
+
 MakeQueue = Callable[..., Queue]
 Sign = Callable[[Iterable[Any]], list[str]]
 
