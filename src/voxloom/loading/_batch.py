@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from voxloom._errors import SubjectError
 from voxloom.geometry import Affine, Box
 from voxloom.io import Array
-from voxloom.loading._dispatcher import Patch
+from voxloom.loading._running import Patch
 from voxloom.subjects import AFFINE, DATA, INDEX_INI, LOCATION, Image, Subject, collate_metadata
 
 
@@ -37,6 +38,11 @@ class BatchBuilder:
         Number of patches.
     pinned : bool
         Whether voxels are copied into page-locked memory, from which a GPU reads fastest.
+
+    Attributes
+    ----------
+    seconds : float
+        How long it took until now.
     """
 
     def __init__(self, size: int, *, pinned: bool = False) -> None:
@@ -45,6 +51,7 @@ class BatchBuilder:
         self._voxels: dict[str, torch.Tensor] = {}
         self._origins = np.ones((size, 4))
         self._locations = torch.empty((size, 6), dtype=torch.int64)
+        self.seconds = 0.0
 
     def add(self, patch: Patch) -> None:
         """Copy the next patch; it may be released after that.
@@ -54,7 +61,7 @@ class BatchBuilder:
         SubjectError
             If it has other items than the first, or images of another shape or dtype.
         """
-        index = len(self._outlines)
+        start, index = time.perf_counter(), len(self._outlines)
         if not self._voxels:
             self._voxels = {
                 name: _room(array, self._size, self._pinned) for name, array in patch.voxels.items()
@@ -65,14 +72,16 @@ class BatchBuilder:
             np.copyto(self._voxels[name].numpy()[index], array)
         self._origins[index, :3] = patch.origin
         self._locations[index] = _location(patch)
+        self.seconds += time.perf_counter() - start
 
     def batch(self) -> dict[str, Any]:
         """Return the batch, once all patches were added."""
-        first = self._outlines[0]
+        start, first = time.perf_counter(), self._outlines[0]
         batch = {
             name: _collate_item(name, self._outlines, self._voxels, self._origins) for name in first
         }
         batch[INDEX_INI], batch[LOCATION] = self._locations[:, :3].clone(), self._locations
+        self.seconds += time.perf_counter() - start
         return batch
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from voxloom.geometry import Box
+from voxloom.loading._board import Board
 from voxloom.loading._messages import (
     Began,
     Command,
@@ -28,31 +29,41 @@ class Bench:
     """Obeys commands, one after the other, in any process.
 
     A volume is held from the command that opens its job until the last patch of the job is
-    cut; the last one held is kept for a following job of the same subject.
+    cut; the last one held is kept for a following job of the same subject. A patch that cannot
+    be made is reported and the others are made.
+
+    Parameters
+    ----------
+    spec : WorkSpec
+        What to make patches of, and how.
+    memory : SlotMemory
+        Where finished patches go.
+    board : Board, optional
+        Where to say what is being done, in case this worker dies or hangs.
     """
 
-    def __init__(self, spec: WorkSpec, memory: SlotMemory) -> None:
-        self._workshop = Workshop(spec)
-        self._memory = memory
+    def __init__(self, spec: WorkSpec, memory: SlotMemory, board: Board | None = None) -> None:
+        self._workshop = Workshop(spec, None if board is None else board.enter)
+        self._memory, self._board = memory, board
         self._jobs: dict[int, tuple[Job, Opened]] = {}
         self._left: dict[int, int] = {}
         self._last: tuple[tuple[int, int], Opened] | None = None
 
     def obey(self, command: Command) -> Iterator[Event]:
         """Carry out a command and yield what is to be reported."""
+        number = command.job.number if isinstance(command, Open) else command.job
         try:
             if isinstance(command, Open):
+                self._locate_on_board(command.job, command.job.places[0][0])
                 yield self._open(command.job)
             elif isinstance(command, Drop):
-                self._forget(command.job)
-            elif command.job in self._jobs:
+                self._forget(number)
+            elif number in self._jobs:
                 yield from self._cut(command)
         except Exception as error:
-            number = command.job.number if isinstance(command, Open) else command.job
             self._forget(number)
-            if not isinstance(error, StageError):
-                error = StageError("prepare" if isinstance(command, Open) else "crop", error)
-            yield failure(number, error.stage, None, error.cause)
+            stage, cause = _stage_of(error, "prepare" if isinstance(command, Open) else "crop")
+            yield failure(number, stage, None, cause)
 
     def _open(self, job: Job) -> Began:
         start, key = time.perf_counter(), (job.subject, job.epoch)
@@ -75,15 +86,32 @@ class Bench:
         if not self._memory.slot_bytes:
             self._memory.attach(command.slot_bytes)
         start = time.perf_counter()
-        finished = tuple(
-            self._finish(job, opened, place, patch, slot) for place, patch, slot in command.patches
-        )
-        self._left[job.number] -= len(finished)
+        finished, failed = self._finish_all(job, opened, command)
+        self._left[job.number] -= len(command.patches)
         if not self._left[job.number]:
             self._forget(job.number)
             self._last = (job.subject, job.epoch), opened
+        yield from failed
         seconds = self._workshop.take_seconds()
         yield Made(job.number, finished, seconds, (start, time.perf_counter()))
+
+    def _finish_all(
+        self, job: Job, opened: Opened, command: Cut
+    ) -> tuple[tuple[Finished, ...], list[Event]]:
+        finished: list[Finished] = []
+        failed: list[Event] = []
+        for place, patch, slot in command.patches:
+            self._locate_on_board(job, place)
+            try:
+                finished.append(self._finish(job, opened, place, patch, slot))
+            except Exception as error:
+                stage, cause = _stage_of(error, "crop")
+                failed.append(failure(job.number, stage, place, cause))
+        return tuple(finished), failed
+
+    def _locate_on_board(self, job: Job, place: int) -> None:
+        if self._board is not None:
+            self._board.begin(job.number, place)
 
     def _finish(self, job: Job, opened: Opened, place: int, patch: int, slot: int) -> Finished:
         box = self._workshop.locate(opened, patch, job.epoch)
@@ -111,3 +139,9 @@ class Bench:
     def _forget(self, number: int) -> None:
         self._jobs.pop(number, None)
         self._left.pop(number, None)
+
+
+def _stage_of(error: Exception, otherwise: str) -> tuple[str, BaseException]:
+    if isinstance(error, StageError):
+        return error.stage, error.cause
+    return otherwise, error

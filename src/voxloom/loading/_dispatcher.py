@@ -3,87 +3,53 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import count
-
-import numpy as np
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
 
 from voxloom._errors import QueueError, VoxloomError
-from voxloom.geometry import Index3, Shape3
-from voxloom.io import Array
-from voxloom.loading._failures import listener_lost, patch_error, worker_lost, workers_end
-from voxloom.loading._messages import (
-    Began,
-    Cut,
-    Drop,
-    Event,
-    Executor,
-    Failed,
-    Finished,
-    Lost,
-    Made,
-    Open,
-)
-from voxloom.loading._plan import EpochPlan, renumber
-from voxloom.loading._slots import Bytes, Layout, SlotMemory
-from voxloom.loading._work import Job
-from voxloom.subjects import Subject
+from voxloom.loading._failures import interrupted, listener_lost, worker_broken
+from voxloom.loading._ledger import Ledger
+from voxloom.loading._messages import Began, Broken, Event, Executor, Failed, Lost, Made, Ready
+from voxloom.loading._meter import Meter
+from voxloom.loading._plan import EpochPlan
+from voxloom.loading._recovery import Recovery
+from voxloom.loading._replacement import ErrorPolicy, Replacements, Substitutes
+from voxloom.loading._running import Patch
+from voxloom.loading._slots import SlotMemory
 
-# A worker finishes one job while the next already waits in its pipe.
-_JOBS_A_WORKER = 2
-_TRIES = 2
-# Workers that end before they report anything end for a reason that another job will not cure.
-_SILENT_ENDS = 2 * _TRIES
-
-
-@dataclass(slots=True, eq=False)
-class _Running:
-    """A job that a worker has: how much of it has a slot, how much is finished."""
-
-    job: Job
-    worker: int
-    granted: int = 0
-    waiting: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    tries: int = 1
-    unwanted: bool = False
-    outline: Subject | None = None
-    layout: Layout | None = None
-
-    @property
-    def is_granted(self) -> bool:
-        return self.granted == len(self.job.places)
+_logger = logging.getLogger("voxloom")
+_GRACE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patch:
-    """A finished patch that is due. Its voxels are valid until it is released.
+class FaultOptions:
+    """What is done about faults.
 
-    Its affines are those of `outline` moved to voxel `origin`: the first voxel of the patch, or
-    zero where a patch transform has moved them. `size` is the size of what was cut.
+    Parameters
+    ----------
+    policy : ErrorPolicy
+        How often work is tried, and what follows.
+    substitutes : Substitutes, optional
+        Who stands in for whom, where the policy replaces subjects.
+    replacements : Replacements
+        Where replaced subjects are counted.
+    timeout_s : float
+        How long workers may report nothing while the trainer waits, in seconds.
     """
 
-    subject: int
-    epoch: int
-    place: int
-    number: int
-    slot: int
-    index_ini: Index3
-    outline: Subject
-    layout: Layout
-    voxels: dict[str, Array]
-    size: Shape3
-    origin: Index3
+    policy: ErrorPolicy = field(default_factory=ErrorPolicy)
+    substitutes: Substitutes | None = None
+    replacements: Replacements = field(default_factory=lambda: Replacements(0))
+    timeout_s: float = 300.0
 
 
 class Dispatcher:
-    """Looks ahead in the plan, gives jobs and slots to workers, keeps finished patches.
-
-    Jobs get slots strictly in the order in which their first patches are due, so the patch
-    that is due next always has one: the plan's peak is within the number of slots.
+    """Looks ahead in the plan, keeps the workers busy, and gives out patches by plan index.
 
     Parameters
     ----------
@@ -97,6 +63,10 @@ class Dispatcher:
         Whether a thread listens to the workers, or only whoever asks for a patch.
     describe : callable
         Gives the name of a subject for messages, by its index.
+    faults : FaultOptions
+        What is done about faults.
+    meter : Meter, optional
+        Counts what the workers report.
     """
 
     def __init__(
@@ -107,23 +77,21 @@ class Dispatcher:
         *,
         is_background: bool,
         describe: Callable[[int], str] = "subject {}".format,
+        faults: FaultOptions | None = None,
+        meter: Meter | None = None,
     ) -> None:
+        self.meter = Meter() if meter is None else meter
         self._describe, self._process = describe, os.getpid()
-        self._plan, self._executor, self._memory = plan, executor, memory
+        self._executor, self._memory = executor, memory
+        self._faults = FaultOptions() if faults is None else faults
         self._lock = threading.Condition(threading.RLock())
-        self._numbers = count()
-        self._free = list(range(memory.count))[::-1]
-        self._running: dict[int, _Running] = {}
-        self._pending: deque[_Running] = deque()
-        self._ready: dict[tuple[int, int], Patch] = {}
-        self._jobs: Iterator[Job] = iter(())
-        self._next: Job | None = None
-        self._from = (0, 0)
-        self._failed: dict[tuple[int, int], VoxloomError] = {}
+        self._ledger = Ledger(plan, executor, memory)
+        self._recovery = Recovery(
+            self._ledger, executor, describe, self._faults.policy, self._faults.substitutes
+        )
         self._failure: VoxloomError | None = None
-        self._silent_ends: Counter[int] = Counter()
+        self._heard_s = time.monotonic()
         self._closed = False
-        self.seconds: dict[str, float] = {}
         self._thread: threading.Thread | None = None
         if is_background:
             self._thread = threading.Thread(
@@ -135,35 +103,24 @@ class Dispatcher:
     @property
     def held(self) -> int:
         """How many slots hold a finished patch or are promised to one."""
-        return self._memory.count - len(self._free)
+        return self._ledger.held
 
     @property
     def ready(self) -> int:
         """How many patches are finished and not yet taken."""
-        return len(self._ready)
+        return len(self._ledger.ready)
 
     def seek(self, epoch: int, place: int) -> None:
         """Go on from a place of the plan; what was made for later places is kept.
 
         After a failure everything is made again from there, and so is what failed.
         """
+        self._check_process()
         with self._lock:
             self._check_usable()
-            goes_back = (epoch, place) < self._from or self._next is None or bool(self._failed)
-            self._from = (epoch, place)
-            self._failed.clear()
-            for running in list(self._running.values()):
-                last = (running.job.epoch, running.job.places[-1][0])
-                if goes_back or last < self._from:
-                    self._abandon(running)
-            for key in [key for key in self._ready if goes_back or key < self._from]:
-                self._free.append(self._ready.pop(key).slot)
-            if goes_back or self._next is None or self._next.epoch < epoch:
-                self._jobs = _jobs_from(self._plan, epoch, place, self._numbers)
-                self._next = next(self._jobs)
-            while (self._next.epoch, self._next.places[-1][0]) < self._from:
-                self._next = next(self._jobs)
-            self._pump()
+            errors = self._recovery.errors
+            self._change(lambda: self._ledger.seek(epoch, place, afresh=bool(errors)))
+            errors.clear()
 
     def take(self, epoch: int, place: int) -> Patch:
         """Wait for the patch at a place of the plan and return it."""
@@ -177,20 +134,23 @@ class Dispatcher:
         Raises
         ------
         PatchError
-            If a patch could not be made.
+            If a patch could not be made, or more subjects were replaced than may be.
         """
-        key = (epoch, place)
+        self._check_process()
+        key, since = (epoch, place), time.monotonic()
         with self._lock:
-            self._from = key
-            while key not in self._ready:
+            self._ledger.await_place(*key)
+            while key not in self._ledger.ready:
                 if stopped.is_set():
                     return None
-                if key in self._failed:
-                    raise self._failed[key]
+                if key in self._recovery.errors:
+                    raise self._recovery.errors[key]
                 self._check_usable()
-                self._wait()
-            self._from = (epoch, place + 1)
-            return self._ready.pop(key)
+                self._wait(since)
+            self._count_replaced(key)
+            nbytes = self._ledger.ready[key].layout.nbytes
+            self.meter.note_take(epoch, nbytes, len(self._ledger.ready))
+            return self._ledger.take(key)
 
     def notify(self) -> None:
         """Let whoever waits for a patch look again whether to go on."""
@@ -200,11 +160,10 @@ class Dispatcher:
     def release(self, patches: list[Patch]) -> None:
         """Give back the slots of patches whose voxels are no longer needed."""
         with self._lock:
-            self._free.extend(patch.slot for patch in patches)
-            self._pump()
+            self._change(lambda: self._ledger.release(patches))
 
     def close(self) -> None:
-        """End the workers and forget everything."""
+        """End the workers and forget everything. It may be called at any time, and again."""
         if os.getpid() != self._process:  # a forked copy: the workers are not its own
             return
         with self._lock:
@@ -213,13 +172,23 @@ class Dispatcher:
             self._closed = True
             self._lock.notify_all()
         atexit.unregister(self.close)
-        if self._thread is not None and self._thread is not threading.current_thread():
+        listener = None if self._thread is threading.current_thread() else self._thread
+        if listener is not None:
             self._executor.wake()
-            self._thread.join()
+            listener.join(_GRACE_S)  # longer only if a worker stopped in the middle of a report
         self._executor.close()
-        self._ready.clear()
-        self._running.clear()
+        if listener is not None:
+            listener.join(_GRACE_S)
+        self._ledger.ready.clear()
+        self._ledger.running.clear()
         self._memory.close()
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:  # before the lock, which may have been held at the fork
+            raise QueueError(
+                "this process was forked from the one that made the queue, whose workers serve "
+                "only that one; make a queue here, or ask for patches there"
+            )
 
     def _check_usable(self) -> None:
         if self._failure is not None:
@@ -227,11 +196,39 @@ class Dispatcher:
         if self._closed:
             raise QueueError("the queue is closed; make a new one")
 
-    def _wait(self) -> None:
+    def _change(self, change: Callable[[], None]) -> None:
+        """Change the books and give out work; what stops half-way leaves no queue to go on with."""
+        try:
+            change()
+            if self._failure is None and not self._closed:
+                self._ledger.pump()
+        except BaseException as error:
+            self._failure = interrupted(error)
+            raise
+
+    def _count_replaced(self, key: tuple[int, int]) -> None:
+        links = self._ledger.ready[key].links
+        for link in self._faults.replacements.accept(key, links) if links else ():
+            _logger.warning(
+                "%s; in its place come patches of %s", link.reason, self._describe(link.substitute)
+            )
+
+    def _wait(self, since: float) -> None:
+        """Wait until something was heard of a worker, or all have been silent for too long."""
         if self._thread is None:
-            self._handle(self._executor.receive())
-        else:
-            self._lock.wait()
+            events = self._executor.receive()
+            self._change(lambda: self._handle(events))
+            return
+        timeout = self._faults.timeout_s
+        left = max(since, self._heard_s) + timeout - time.monotonic()
+        if left > 0:
+            self._lock.wait(left)
+            return
+        self._heard_s = time.monotonic()
+        try:
+            self._recovery.end_hung_workers(timeout)
+        except VoxloomError as error:
+            self._failure = error
 
     def _listen(self) -> None:
         while not self._closed and self._failure is None:
@@ -249,171 +246,30 @@ class Dispatcher:
         try:
             for worker, event in events:
                 self._handle_one(worker, event)
-            self._pump()
+            self._ledger.pump()
         except VoxloomError as error:
             self._failure = error
 
     def _handle_one(self, worker: int, event: Event) -> None:
+        self._heard_s = time.monotonic()
         if isinstance(event, Lost):
-            self._replace_worker(worker, event)
-            return
-        self._silent_ends[worker] = 0
-        running = self._running.get(event.job)
+            self._recovery.on_lost(worker, event)
+        elif isinstance(event, Ready):
+            self._recovery.on_ready(worker)
+        elif isinstance(event, Broken):
+            raise worker_broken(event)
+        else:
+            self._handle_report(event)
+
+    def _handle_report(self, event: Began | Made | Failed) -> None:
+        running = self._ledger.running.get(event.job)
         if running is None:
             return
-        if isinstance(event, Began):
-            running.outline, running.layout = event.outline, event.layout
-            if not self._memory.slot_bytes:
-                self._memory.reserve(event.layout.nbytes)
-        elif isinstance(event, Made):
-            self._keep(running, event)
-        else:
-            self._fail(running, event)
-        if not isinstance(event, Failed):
-            for stage, seconds in event.seconds.items():
-                self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-    def _keep(self, running: _Running, event: Made) -> None:
-        for done in event.patches:
-            key = (running.job.epoch, done.place)
-            del running.waiting[done.place]
-            if running.unwanted or key < self._from:
-                self._free.append(done.slot)
-                continue
-            memory = self._memory.slot(done.slot)
-            if done.voxels is not None:
-                memory = np.frombuffer(done.voxels, dtype=np.uint8)
-            self._ready[key] = _patch(running, key, done, memory)
-        if not running.waiting and (running.is_granted or running.unwanted):
-            del self._running[running.job.number]
-
-    def _fail(self, running: _Running, event: Failed) -> None:
-        self._give_back(running)
-        if not running.unwanted:
-            self._mark(running.job, patch_error(self._describe, running.job, event))
-
-    def _replace_worker(self, worker: int, event: Lost) -> None:
-        """Start another worker and run again what the lost one had, but not for ever."""
-        lost = [running for running in self._running.values() if running.worker == worker]
-        if lost:  # commands are obeyed in order: it was at work on the first
-            lost[0].tries += 1
-        for running in lost:
-            if running.unwanted or running.tries > _TRIES:
-                self._give_back(running)
-            if running.tries > _TRIES and not running.unwanted:
-                self._mark(running.job, worker_lost(self._describe, running.job, event))
-        self._silent_ends[worker] += 1
-        if self._silent_ends[worker] > _SILENT_ENDS:
-            raise workers_end(event)
-        self._executor.revive(worker)
-        for running in lost:
-            if running.job.number in self._running:
-                self._run_again(running)
-
-    def _mark(self, job: Job, error: VoxloomError) -> None:
-        """Let the error wait for its turn in the plan: when it comes up depends on no clock."""
-        self._failed.update(((job.epoch, place), error) for place, _ in job.places)
-
-    def _run_again(self, running: _Running) -> None:
-        places = running.job.places
-        left = tuple(
-            p for n, p in enumerate(places) if n >= running.granted or p[0] in running.waiting
-        )
-        self._executor.send(running.worker, Open(replace(running.job, places=left)))
-        if running.waiting:
-            self._send_cut(running, list(running.waiting.values()))
-
-    def _abandon(self, running: _Running) -> None:
-        if running.unwanted:
+        if isinstance(event, Failed):
+            self._recovery.on_failed(running, event)
             return
-        running.unwanted = True
-        self._executor.send(running.worker, Drop(running.job.number))
-        if running in self._pending:
-            self._pending.remove(running)
-        if not running.waiting:
-            del self._running[running.job.number]
-
-    def _give_back(self, running: _Running) -> None:
-        """Forget a job that no worker will report on again."""
-        self._free.extend(slot for _, _, slot in running.waiting.values())
-        self._running.pop(running.job.number, None)
-        if running in self._pending:
-            self._pending.remove(running)
-
-    def _pump(self) -> None:
-        while self._failure is None and (self._assign() or self._grant()):
-            pass
-
-    def _assign(self) -> bool:
-        """Give the next job to a worker that has room. Tell whether one had."""
-        job = self._next
-        worker = None if job is None else self._worker_for(job)
-        if job is None or worker is None:
-            return False
-        running = _Running(job, worker)
-        self._running[job.number] = running
-        self._pending.append(running)
-        self._executor.send(worker, Open(job))
-        self._next = next(self._jobs)
-        return True
-
-    def _worker_for(self, job: Job) -> int | None:
-        load = [0] * self._executor.num_workers
-        holder = None
-        for running in self._running.values():
-            full = running.is_granted or running.unwanted
-            load[running.worker] += 1 if full else _JOBS_A_WORKER
-            if (running.job.subject, running.job.epoch) == (job.subject, job.epoch):
-                holder = running.worker
-        worker = load.index(min(load)) if holder is None else holder
-        return worker if load[worker] < _JOBS_A_WORKER else None
-
-    def _grant(self) -> bool:
-        """Give free slots to the first job that lacks some. Tell whether any were given."""
-        if not self._free or not self._pending or not self._memory.slot_bytes:
-            return False
-        running = self._pending[0]
-        places = running.job.places[running.granted :][: len(self._free)]
-        grants = [(place, patch, self._free.pop()) for place, patch in places]
-        running.granted += len(grants)
-        running.waiting.update((grant[0], grant) for grant in grants)
-        if running.is_granted:
-            self._pending.popleft()
-        self._send_cut(running, grants)
-        return True
-
-    def _send_cut(self, running: _Running, grants: list[tuple[int, int, int]]) -> None:
-        command = Cut(running.job.number, tuple(grants), self._memory.slot_bytes)
-        self._executor.send(running.worker, command)
-
-
-def _patch(running: _Running, key: tuple[int, int], done: Finished, memory: Bytes) -> Patch:
-    assert running.outline is not None
-    assert running.layout is not None
-    outline, layout, origin = running.outline, running.layout, done.index_ini
-    width, height, depth = layout.fields[0].shape[1:]
-    size = width, height, depth
-    if done.changed is not None:
-        outline, layout = done.changed.unpack(), done.changed.layout
-        size, origin = done.changed.size, (0, 0, 0)
-    return Patch(
-        running.job.subject, *key, done.patch, done.slot, done.index_ini,
-        outline, layout, layout.views(memory), size, origin,
-    )  # fmt: skip
-
-
-def _jobs_from(
-    plan: Callable[[int], EpochPlan], epoch: int, place: int, numbers: Iterator[int]
-) -> Iterator[Job]:
-    """Yield the jobs of all epochs from a place on, soonest due first."""
-    while True:
-        current = plan(epoch)
-        left = renumber(current.residencies[place:])
-        order = np.argsort(left, kind="stable")
-        for places in np.split(order + place, np.flatnonzero(np.diff(left[order])) + 1):
-            if len(places):
-                patches = current.patches[places].tolist()
-                subject = int(current.subjects[places[0]])
-                pairs = tuple(zip(places.tolist(), patches, strict=True))
-                yield Job(next(numbers), subject, epoch, pairs)
-        epoch, place = epoch + 1, 0
+        if isinstance(event, Began):
+            self._ledger.begin(running, event)
+        else:
+            self._ledger.keep(running, event)
+        self.meter.note_work(running.worker, running.job, event)

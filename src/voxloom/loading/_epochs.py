@@ -55,6 +55,12 @@ class Epochs:
         per_lane = -(-total // self.share.lanes)
         return per_lane * (self.share.lanes // self.share.world)
 
+    def subjects(self, epoch: int) -> Integers:
+        """Return which subjects an epoch takes patches from, on all ranks, by rising index."""
+        visits = None if self._visits is None else self._visits(epoch)
+        visited = np.arange(len(self.counts)) if visits is None else np.unique(visits)
+        return visited[self.counts[visited] > 0]
+
     def _plan(self, epoch: int) -> EpochPlan:
         visits = None if self._visits is None else self._visits(epoch)
         return plan_epoch(self.counts, epoch, self.options, visits=visits, share=self.share)

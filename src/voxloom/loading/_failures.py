@@ -6,7 +6,8 @@ import signal
 from collections.abc import Callable, Sequence
 
 from voxloom._errors import PatchError, QueueError, VoxloomError
-from voxloom.loading._messages import Failed, Lost
+from voxloom.loading._board import Position
+from voxloom.loading._messages import Broken, Failed, Lost
 from voxloom.loading._work import Job
 from voxloom.subjects import Subject
 
@@ -28,30 +29,57 @@ def patch_error(describe: Callable[[int], str], job: Job, event: Failed) -> Patc
     around the transform or the reader itself is caught here too.
     """
     message = (
-        f"{_where(describe, job)} failed in stage {event.stage!r}: "
+        f"{_where(describe, job, event.place)} failed in stage {event.stage!r}: "
         f"{type(event.cause).__name__}: {event.cause}"
     )
     error = _error_like(event.cause)(message)
     error.__cause__ = event.cause
     error.add_note(f"in the worker:\n{event.report}")
+    error.add_note(_how_to_see(job, event.place))
     return error
 
 
-def worker_lost(describe: Callable[[int], str], job: Job, event: Lost) -> PatchError:
-    """Return the error for a job whose workers keep dying."""
+def worker_lost(describe: Callable[[int], str], job: Job, event: Lost, deaths: int) -> PatchError:
+    """Return the error for a job that has ended so many workers."""
     return PatchError(
-        f"{_where(describe, job)} ended two workers ({_reason(event)}); if that was SIGKILL, the "
-        f"machine may have run out of memory: use fewer workers or smaller volumes"
+        f"{_where(describe, job)} ended {deaths} workers, the last one in stage "
+        f"{event.position.stage!r} ({_reason(event)}, {_memory(event.position)}); if that was "
+        f"SIGKILL, the machine may have run out of memory: use fewer workers or smaller volumes. "
+        f"{_how_to_see(job)}"
     )
 
 
+def worker_hung(
+    describe: Callable[[int], str], job: Job, position: Position, timeout_s: float, stacks: str
+) -> PatchError:
+    """Return the error for work that does not get on; the stacks are its note."""
+    error = PatchError(
+        f"{_where(describe, job)} hangs in stage {position.stage!r}: no worker reported anything "
+        f"for {timeout_s:g} s ({_memory(position)}). Is a disk or network folder gone? If the "
+        f"work only takes long, raise timeout"
+    )
+    error.add_note(f"stacks of the workers:\n{stacks}")
+    return error
+
+
 def workers_end(event: Lost) -> QueueError:
-    """Return the error for workers that end again and again before they report anything."""
+    """Return the error for workers that end before they are ready."""
     return QueueError(
         f"workers end before they do anything ({_reason(event)}); what they wrote to standard "
         f"error says why. A script whose own functions are sent to workers needs "
         f"`if __name__ == '__main__':` around what it runs; or use num_workers=0"
     )
+
+
+def worker_broken(event: Broken) -> QueueError:
+    """Return the error for a worker that cannot use what it was sent."""
+    error = QueueError(
+        f"a worker could not unpack the data set, its transform or the sampler, in stage 'start': "
+        f"{event.cause}. What is defined in a notebook or typed in does not exist in worker "
+        f"processes: put it in a module that they can import, or use num_workers=0"
+    )
+    error.add_note(f"in the worker:\n{event.report}")
+    return error
 
 
 def listener_lost(cause: BaseException) -> VoxloomError:
@@ -66,6 +94,18 @@ def listener_lost(cause: BaseException) -> VoxloomError:
     return error
 
 
+def interrupted(cause: BaseException) -> VoxloomError:
+    """Return the error for a queue whose books were being changed when something came up."""
+    if isinstance(cause, VoxloomError):
+        return cause
+    error = QueueError(
+        f"the queue was interrupted by {type(cause).__name__} while it gave out work; make a new "
+        f"one and load_state_dict what this one's state_dict() says"
+    )
+    error.__cause__ = cause
+    return error
+
+
 def _reason(event: Lost) -> str:
     code = event.exit_code
     if code is None or code >= 0:
@@ -73,8 +113,18 @@ def _reason(event: Lost) -> str:
     return f"signal {signal.Signals(-code).name}"
 
 
-def _where(describe: Callable[[int], str], job: Job) -> str:
-    return f"{describe(job.subject)} (epoch {job.epoch}, plan index {job.places[0][0]})"
+def _where(describe: Callable[[int], str], job: Job, place: int | None = None) -> str:
+    index = job.places[0][0] if place is None else place
+    return f"{describe(job.subject)} (epoch {job.epoch}, plan index {index})"
+
+
+def _how_to_see(job: Job, place: int | None = None) -> str:
+    index = job.places[0][0] if place is None else place
+    return f"To make it again here and now: queue.explain({index}, epoch={job.epoch})"
+
+
+def _memory(position: Position) -> str:
+    return f"its worker had taken up to {position.peak_bytes / 2**20:.0f} MiB"
 
 
 def _error_like(cause: BaseException) -> type[PatchError]:

@@ -6,6 +6,7 @@ from collections import deque
 from typing import final
 
 from voxloom.loading._bench import Bench
+from voxloom.loading._board import Position
 from voxloom.loading._messages import Command, Event
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._work import WorkSpec
@@ -27,12 +28,26 @@ class InlineExecutor:
 
     def receive(self) -> list[tuple[int, Event]]:
         """Carry out the next command and return what came of it."""
-        events = [(0, event) for event in self._bench.obey(self._commands[0])]
+        events: list[tuple[int, Event]] = [
+            (0, event) for event in self._bench.obey(self._commands[0])
+        ]
         self._commands.popleft()  # not before: an interrupted command is carried out again
         return events
 
     def revive(self, worker: int) -> None:
         """Nothing is ever lost here."""
+
+    def position(self, worker: int) -> Position:
+        """Nobody could ask while it works."""
+        return Position()
+
+    def stacks(self, worker: int) -> str:
+        """Nobody could ask while it works."""
+        return ""
+
+    def kill(self, worker: int) -> bool:
+        """The trainer cannot be ended."""
+        return False
 
     def wake(self) -> None:
         """Nobody ever waits here."""

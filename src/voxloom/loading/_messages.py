@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from voxloom.geometry import Index3
+from voxloom.loading._board import Position
 from voxloom.loading._patch_transform import Changed
 from voxloom.loading._slots import Layout
 from voxloom.loading._work import Job
@@ -78,24 +79,38 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something went wrong in a job."""
+    """Something went wrong: with the patch for `place`, or with the whole job if that is None."""
 
     job: int
     stage: str
-    patch: int | None
+    place: int | None
     cause: BaseException
     report: str
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker has started and waits for commands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A worker cannot start: what it was sent cannot be used there."""
+
+    cause: str
+    report: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
-    """A worker died."""
+    """A worker died: with which exit code, and where it was."""
 
     exit_code: int | None
+    position: Position
 
 
 Command = Open | Cut | Drop
-Event = Began | Made | Failed | Lost
+Event = Began | Made | Failed | Ready | Broken | Lost
 
 
 class Executor(Protocol):
@@ -112,6 +127,15 @@ class Executor(Protocol):
     def revive(self, worker: int) -> None:
         """Start a fresh worker in the place of a lost one."""
 
+    def position(self, worker: int) -> Position:
+        """Return where a worker is now."""
+
+    def stacks(self, worker: int) -> str:
+        """Return what each thread of a worker is doing, as text."""
+
+    def kill(self, worker: int) -> bool:
+        """End a worker that hangs, which `receive` then reports. Tell whether that is possible."""
+
     def wake(self) -> None:
         """Make a waiting `receive` return."""
 
@@ -119,11 +143,11 @@ class Executor(Protocol):
         """End all workers."""
 
 
-def failure(job: int, stage: str, patch: int | None, cause: BaseException) -> Failed:
+def failure(job: int, stage: str, place: int | None, cause: BaseException) -> Failed:
     """Return the report of an exception, in a form that can cross to another process."""
     report = "".join(traceback.format_exception(cause))
     try:
         pickle.loads(pickle.dumps(cause))
     except Exception:
         cause = RuntimeError(f"{type(cause).__name__}: {cause}")
-    return Failed(job, stage, patch, cause, report)
+    return Failed(job, stage, place, cause, report)

@@ -14,16 +14,17 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
 from typing import Any, Final, Literal, final
 
 from voxloom._errors import QueueError
 from voxloom.loading._bench import Bench
-from voxloom.loading._messages import Command, Event, Lost, Open, failure
+from voxloom.loading._board import Board, Position
+from voxloom.loading._messages import Began, Broken, Command, Event, Lost, Made, Ready, failure
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._work import WorkSpec
 
@@ -65,6 +66,7 @@ class ProcessExecutor:
         self._bell, self._ringer = multiprocessing.Pipe(duplex=False)
         self._processes: list[Any] = []
         self._pipes: list[Connection] = []
+        self._boards: list[Board] = []
         for worker in range(num_workers):
             self._start(worker)
 
@@ -91,13 +93,30 @@ class ProcessExecutor:
             if worker is not None:
                 events += self._drain(worker)
                 self._processes[worker].join()
-                events.append((worker, Lost(self._processes[worker].exitcode)))
+                exit_code = self._processes[worker].exitcode
+                events.append((worker, Lost(exit_code, self.position(worker))))
         return events
 
     def revive(self, worker: int) -> None:
         """Start a fresh worker in the place of a lost one."""
         self._pipes[worker].close()
+        self._boards[worker].close()
+        self._processes[worker].close()
         self._start(worker)
+
+    def position(self, worker: int) -> Position:
+        """Return where a worker is, or was when it died."""
+        return self._boards[worker].read()
+
+    def stacks(self, worker: int) -> str:
+        """Return what each thread of a worker is doing, as text."""
+        process: int = self._processes[worker].pid
+        return self._boards[worker].ask_stacks(process)
+
+    def kill(self, worker: int) -> bool:
+        """End a worker that hangs: it holds nothing that others wait for."""
+        self._processes[worker].kill()
+        return True
 
     def wake(self) -> None:
         """Make a waiting `receive` return."""
@@ -109,12 +128,14 @@ class ProcessExecutor:
             pipe.close()
         deadline = time.monotonic() + _GRACE_S
         for process in self._processes:
-            process.join(max(deadline - time.monotonic(), 0))
+            process.join(max(0.0, deadline - time.monotonic()))
         for process in self._processes:
             if process.is_alive():
                 process.kill()
-                process.join()
+            process.join()
             process.close()
+        for board in self._boards:
+            board.close()
         self._processes.clear()
         self._bell.close()
         self._ringer.close()
@@ -131,54 +152,71 @@ class ProcessExecutor:
 
     def _start(self, worker: int) -> None:
         ours, theirs = multiprocessing.Pipe()
+        board = Board()
         process = self._context.Process(
             target=run_worker,
-            args=(theirs, self._payload, self._memory),
+            args=(theirs, self._payload, self._memory, board),
             name=f"voxloom-worker-{worker}",
             daemon=True,
         )
-        with _STARTING, _without_main(b"__main__" not in self._payload), _one_thread():
+        hidden = b"__main__" not in self._payload
+        with _STARTING, _without_main(hidden), _one_thread(), _without_interrupts():
             process.start()
         theirs.close()
         self._processes[worker : worker + 1] = [process]
         self._pipes[worker : worker + 1] = [ours]
+        self._boards[worker : worker + 1] = [board]
 
 
-def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory) -> None:
+def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory, board: Board) -> None:
     """Obey commands until the pipe closes: the life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer decides when it ends
-    bench: Bench | _NoBench
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    threading.Thread(target=_end_with_parent, name="voxloom-watch", daemon=True).start()
+    board.attach()
+    board.dump_stacks_on_signal()
     try:
-        bench = Bench(pickle.loads(payload), memory)
-    except Exception as error:
-        bench = _NoBench(error)
-    try:
+        bench = _make_bench(pipe, payload, memory, board)
         while True:
+            board.rest()
             for event in bench.obey(pipe.recv()):
+                board.enter("ship")
                 _report(pipe, event)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)  # the trainer is gone or done: nothing is left to clean up
 
 
-class _NoBench:
-    """What a worker has that could not load what it was sent: it answers with the reason."""
-
-    def __init__(self, cause: Exception) -> None:
-        self._cause = cause
-
-    def obey(self, command: Command) -> Iterator[Event]:
-        if isinstance(command, Open):
-            yield failure(command.job.number, "start", None, self._cause)
+def _make_bench(pipe: Connection, payload: bytes, memory: SlotMemory, board: Board) -> Bench:
+    try:
+        bench = Bench(pickle.loads(payload), memory, board)
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}"
+        _report(pipe, Broken(cause, "".join(traceback.format_exception(error))))
+        os._exit(1)
+    _report(pipe, Ready())
+    return bench
 
 
 def _report(pipe: Connection, event: Event) -> None:
-    """Send an event; where it cannot be pickled, as metadata may not, send that instead."""
+    """Send a report; or, if something in it cannot be sent, send that.
+
+    The plain pickler is used: torch makes that of `multiprocessing` open a file for each tensor.
+    """
     try:
-        message = ForkingPickler.dumps(event)
+        data = pickle.dumps(event, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
-        assert not isinstance(event, Lost)
-        message = ForkingPickler.dumps(failure(event.job, "send", None, error))
-    pipe.send_bytes(message)
+        assert isinstance(event, Began | Made)
+        data = pickle.dumps(failure(event.job, "ship", None, error), pickle.HIGHEST_PROTOCOL)
+    pipe.send_bytes(data)
+
+
+def _end_with_parent() -> None:
+    """End this process with the trainer's, even in the middle of a long piece of work."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _pickle_spec(spec: WorkSpec) -> bytes:
@@ -206,6 +244,19 @@ def _without_main(hidden: bool) -> Iterator[None]:
         yield
     finally:
         vars(main).update(saved)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let a starting process block Ctrl-C: until it can ignore it, it would write a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

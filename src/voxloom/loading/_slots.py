@@ -102,7 +102,7 @@ class SlotMemory:
     def __init__(self, count: int, *, shared: bool) -> None:
         self.count = count
         self.slot_bytes = 0
-        self._fd = _nameless_file() if shared else -1
+        self._fd = open_nameless_file("voxloom-patches") if shared else -1
         self._memory: Bytes | None = None
 
     def reserve(self, slot_bytes: int) -> None:
@@ -154,9 +154,10 @@ class SlotMemory:
         self._fd = state["fd"].detach()
 
 
-def _nameless_file() -> int:
+def open_nameless_file(label: str) -> int:
+    """Return the descriptor of a file that is gone when nobody has it open; Linux shows `label`."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("voxloom-patches", os.MFD_CLOEXEC)
+        return os.memfd_create(label, os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 _T = TypeVar("_T")
-
-OPENING: Final = ("read", "decode", "transform", "locate")
-CUTTING: Final = ("locate", "crop", "patch transform")
 
 
 class StageError(Exception):
@@ -27,6 +24,11 @@ class StageClock:
     the time that loading computes is decoding, the rest is waiting for the disk, the network
     or a free core, and counts as reading.
 
+    Parameters
+    ----------
+    enter : callable, optional
+        Is told the name of each stage when it begins.
+
     Examples
     --------
     >>> clock = StageClock()
@@ -36,7 +38,8 @@ class StageClock:
     (['crop'], {})
     """
 
-    def __init__(self) -> None:
+    def __init__(self, enter: Callable[[str], None] | None = None) -> None:
+        self._enter = enter
         self._seconds: dict[str, float] = {}
 
     def run(self, stage: str, work: Callable[[], _T]) -> _T:
@@ -47,6 +50,8 @@ class StageClock:
         StageError
             Around whatever went wrong.
         """
+        if self._enter is not None:
+            self._enter(stage)
         start = time.perf_counter()
         try:
             return work()

@@ -70,9 +70,9 @@ class Opened:
 class Workshop:
     """Makes patches: a pure function of its specification and the job, so a retry is a call."""
 
-    def __init__(self, spec: WorkSpec) -> None:
+    def __init__(self, spec: WorkSpec, enter: Callable[[str], None] | None = None) -> None:
         self._spec = spec
-        self._clock = StageClock()
+        self._clock = StageClock(enter)
 
     def take_seconds(self) -> dict[str, float]:
         """Return how long each stage took since the last call."""

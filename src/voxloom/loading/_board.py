@@ -1,0 +1,131 @@
+"""What a worker leaves behind in case it dies or hangs: where it was, its memory, its stacks."""
+
+from __future__ import annotations
+
+import faulthandler
+import mmap
+import os
+import signal
+import struct
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import reduction
+from typing import Any, Final
+
+from voxloom.loading._slots import open_nameless_file
+
+_STAGES: Final = (
+    "wait", "start", "read", "decode", "transform", "locate", "crop", "patch transform", "ship"
+)  # fmt: skip
+_RECORD: Final = struct.Struct("<qqqq")
+_STACKS_FROM: Final = mmap.PAGESIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a worker was last seen.
+
+    Attributes
+    ----------
+    stage : str
+        What it did.
+    job, place : int
+        For which job, and which place of the plan; -1 where it had none.
+    peak_bytes : int
+        The most memory that it had, when it began that stage.
+    """
+
+    stage: str = "start"
+    job: int = -1
+    place: int = -1
+    peak_bytes: int = 0
+
+
+class Board:
+    """One page of memory that a worker writes and the trainer reads, even after its death.
+
+    Nothing is sent and nobody waits. The file has no name, so it cannot be left behind.
+
+    Examples
+    --------
+    >>> board = Board()
+    >>> board.attach()
+    >>> board.begin(job=3, place=17)
+    >>> board.enter("transform")
+    >>> board.read().stage, board.read().job, board.read().place
+    ('transform', 3, 17)
+    >>> board.close()
+    """
+
+    def __init__(self) -> None:
+        self._fd = open_nameless_file("voxloom-board")
+        os.ftruncate(self._fd, _STACKS_FROM)
+        self._page: mmap.mmap | None = None
+        self._job = self._place = -1
+
+    def attach(self) -> None:
+        """Get ready to write, in the worker."""
+        self._page = mmap.mmap(self._fd, _STACKS_FROM)
+
+    def dump_stacks_on_signal(self) -> None:
+        """Let SIGUSR1 write the stacks of this process, whatever it is doing."""
+        os.lseek(self._fd, _STACKS_FROM, os.SEEK_SET)
+        if hasattr(faulthandler, "register"):
+            faulthandler.register(signal.SIGUSR1, file=self._fd, all_threads=True)
+
+    def begin(self, job: int, place: int) -> None:
+        """Say which job and which place of the plan the following stages belong to."""
+        self._job, self._place = job, place
+
+    def enter(self, stage: str) -> None:
+        """Say which stage begins."""
+        assert self._page is not None
+        peak = _peak_bytes()
+        _RECORD.pack_into(self._page, 0, _STAGES.index(stage) + 1, self._job, self._place, peak)
+
+    def rest(self) -> None:
+        """Say that nothing is being done."""
+        self.begin(-1, -1)
+        self.enter("wait")
+
+    def read(self) -> Position:
+        """Return where the worker was last seen."""
+        stage, job, place, peak = _RECORD.unpack(os.pread(self._fd, _RECORD.size, 0))
+        return Position(_STAGES[stage - 1], job, place, peak) if stage else Position()
+
+    def ask_stacks(self, process: int, patience_s: float = 1.0) -> str:
+        """Return the stacks of the worker's threads, as text."""
+        if not hasattr(faulthandler, "register"):
+            return "(this system cannot show the stacks of another process)"
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGUSR1)
+        text, deadline = b"", time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            time.sleep(0.02)
+            before, text = text, os.pread(self._fd, 2**20, _STACKS_FROM)
+            if text and text == before:
+                break
+        return text.decode(errors="replace") or "(no answer: it hangs in the system itself)"
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._page = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"fd": reduction.DupFd(self._fd)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._fd, self._page = state["fd"].detach(), None
+        self._job = self._place = -1
+
+
+def _peak_bytes() -> int:
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

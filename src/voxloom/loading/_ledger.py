@@ -1,0 +1,219 @@
+"""Which worker has which job, which patch has which slot, and what is finished."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from typing import Final
+
+from voxloom.loading._messages import Began, Cut, Drop, Executor, Made, Open
+from voxloom.loading._plan import EpochPlan
+from voxloom.loading._running import Grant, Patch, Running, finished_patch, jobs_from
+from voxloom.loading._slots import SlotMemory
+from voxloom.loading._work import Job
+
+# A worker finishes one job while the next already waits in its pipe.
+_JOBS_A_WORKER: Final = 2
+
+
+class Ledger:
+    """Gives out jobs and slots in the order of the plan, and books what comes back.
+
+    Jobs get slots strictly in the order in which their first patches are due, so the patch
+    that is due next always has one: the plan's peak is within the number of slots. Work that
+    is done again keeps its slots, so that this stays true.
+
+    Parameters
+    ----------
+    plan : callable
+        ``plan(epoch)`` returns the plan of an epoch.
+    executor : Executor
+        Who works.
+    memory : SlotMemory
+        Where finished patches lie; its number of slots is the bound.
+    """
+
+    def __init__(
+        self, plan: Callable[[int], EpochPlan], executor: Executor, memory: SlotMemory
+    ) -> None:
+        self._plan, self._executor, self._memory = plan, executor, memory
+        self._numbers = count()
+        self._free = list(range(memory.count))[::-1]
+        self._pending: deque[Running] = deque()
+        self._jobs: Iterator[Job] = iter(())
+        self._next: Job | None = None
+        self._due = (0, 0)
+        self.running: dict[int, Running] = {}
+        self.ready: dict[tuple[int, int], Patch] = {}
+
+    @property
+    def held(self) -> int:
+        """How many slots hold a finished patch or are promised to one."""
+        return self._memory.count - len(self._free)
+
+    def seek(self, epoch: int, place: int, *, afresh: bool) -> None:
+        """Go on from a place; keep what was made for later ones, unless all is made `afresh`."""
+        afresh = afresh or (epoch, place) < self._due or self._next is None
+        self._due = (epoch, place)
+        for running in list(self.running.values()):
+            if afresh or running.last < self._due:
+                self._abandon(running)
+        for key in [key for key in self.ready if afresh or key < self._due]:
+            self._free.append(self.ready.pop(key).slot)
+        if afresh or self._next is None or self._next.epoch < epoch:
+            self._jobs = jobs_from(self._plan, epoch, place, self._numbers)
+            self._next = next(self._jobs)
+        while (self._next.epoch, self._next.places[-1][0]) < self._due:
+            self._next = next(self._jobs)
+
+    def take(self, key: tuple[int, int]) -> Patch:
+        """Hand out a finished patch."""
+        self.await_place(*key[:1], key[1] + 1)
+        return self.ready.pop(key)
+
+    def await_place(self, epoch: int, place: int) -> None:
+        """Note what is due next: nothing before it is wanted any more."""
+        self._due = (epoch, place)
+
+    def release(self, patches: list[Patch]) -> None:
+        """Take slots back."""
+        self._free.extend(patch.slot for patch in patches)
+
+    def begin(self, running: Running, event: Began) -> None:
+        """Book an opened subject. The first one decides how large a slot is."""
+        running.outline, running.layout = event.outline, event.layout
+        if not self._memory.slot_bytes:
+            self._memory.reserve(event.layout.nbytes)
+
+    def keep(self, running: Running, event: Made) -> None:
+        """Book finished patches."""
+        for done in event.patches:
+            key = (running.job.epoch, done.place)
+            del running.waiting[done.place]
+            if running.unwanted or key < self._due:
+                self._free.append(done.slot)
+            else:
+                self.ready[key] = finished_patch(running, done, self._memory.slot(done.slot))
+        self._forget_if_done(running)
+
+    def split(self, running: Running, place: int) -> Running:
+        """Take one patch out of a job, with its slot, to be made by a job of its own."""
+        grant = running.waiting.pop(place)
+        one, asked = (
+            replace(job, number=next(self._numbers), places=_only(job, place))
+            for job in (running.job, running.asked)
+        )
+        part = replace(running, job=one, asked=asked, granted=1, waiting={place: grant})
+        self.running[one.number] = part
+        self._forget_if_done(running)
+        return part
+
+    def give_back(self, running: Running) -> None:
+        """Forget a job that no worker will report on again."""
+        self._free.extend(slot for _, _, slot in running.waiting.values())
+        self.running.pop(running.job.number, None)
+        if running in self._pending:
+            self._pending.remove(running)
+
+    def run_again(
+        self,
+        running: Running,
+        worker: int,
+        subject: int | None = None,
+        number: Callable[[int], int] = int,
+    ) -> None:
+        """Let a worker make what is left of a job, from this or another subject.
+
+        It is a new job for the worker, so that nothing said of the old one is mistaken for it.
+        `number` gives the new number of a patch, by the number that the plan asked for.
+        """
+        del self.running[running.job.number]
+        asked = dict(running.asked.places)
+        places = tuple(
+            (place, patch if subject is None else number(asked[place]))
+            for place, patch in running.left()
+        )
+        patches = dict(places)
+        running.waiting = {p: (p, patches[p], slot) for p, _, slot in running.waiting.values()}
+        running.granted, running.worker = len(running.waiting), worker
+        running.outline = running.layout = None
+        running.job = Job(
+            next(self._numbers),
+            running.job.subject if subject is None else subject,
+            running.job.epoch,
+            places,
+        )
+        self.running[running.job.number] = running
+        self._executor.send(worker, Open(running.job))
+        if running.waiting:
+            self._send_cut(running, list(running.waiting.values()))
+
+    def of_worker(self, worker: int) -> list[Running]:
+        """Return what a worker has, in the order in which it was told."""
+        return [running for running in self.running.values() if running.worker == worker]
+
+    def pump(self) -> None:
+        """Give out all jobs and slots that can be."""
+        while self._assign() or self._grant():
+            pass
+
+    def _forget_if_done(self, running: Running) -> None:
+        if not running.waiting and (running.is_granted or running.unwanted):
+            self.running.pop(running.job.number, None)
+
+    def _abandon(self, running: Running) -> None:
+        if running.unwanted:
+            return
+        running.unwanted = True
+        self._executor.send(running.worker, Drop(running.job.number))
+        if running in self._pending:
+            self._pending.remove(running)
+        self._forget_if_done(running)
+
+    def _assign(self) -> bool:
+        """Give the next job to a worker that has room. Tell whether one had."""
+        job = self._next
+        worker = None if job is None else self._worker_for(job)
+        if job is None or worker is None:
+            return False
+        running = Running(job, worker, asked=job)
+        self.running[job.number] = running
+        self._pending.append(running)
+        self._executor.send(worker, Open(job))
+        self._next = next(self._jobs)
+        return True
+
+    def _worker_for(self, job: Job) -> int | None:
+        load = [0] * self._executor.num_workers
+        holder = None
+        for running in self.running.values():
+            full = running.is_granted or running.unwanted
+            load[running.worker] += 1 if full else _JOBS_A_WORKER
+            if (running.job.subject, running.job.epoch) == (job.subject, job.epoch):
+                holder = running.worker
+        worker = load.index(min(load)) if holder is None else holder
+        return worker if load[worker] < _JOBS_A_WORKER else None
+
+    def _grant(self) -> bool:
+        """Give free slots to the first job that lacks some. Tell whether any were given."""
+        if not self._free or not self._pending or not self._memory.slot_bytes:
+            return False
+        running = self._pending[0]
+        places = running.job.places[running.granted :][: len(self._free)]
+        grants = [(place, patch, self._free.pop()) for place, patch in places]
+        running.granted += len(grants)
+        running.waiting.update((grant[0], grant) for grant in grants)
+        if running.is_granted:
+            self._pending.popleft()
+        self._send_cut(running, grants)
+        return True
+
+    def _send_cut(self, running: Running, grants: list[Grant]) -> None:
+        command = Cut(running.job.number, tuple(grants), self._memory.slot_bytes)
+        self._executor.send(running.worker, command)
+
+
+def _only(job: Job, place: int) -> tuple[tuple[int, int], ...]:
+    return tuple(pair for pair in job.places if pair[0] == place)

@@ -1,0 +1,134 @@
+"""Jobs while they are in work, and the patches that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voxloom.geometry import Index3, Shape3
+from voxloom.io import Array
+from voxloom.loading._messages import Finished
+from voxloom.loading._plan import EpochPlan, renumber
+from voxloom.loading._replacement import Link
+from voxloom.loading._slots import Bytes, Layout
+from voxloom.loading._work import Job
+from voxloom.subjects import Subject
+
+Grant = tuple[int, int, int]
+"""A place of the plan, the number of its patch, and the slot that it goes into."""
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A job that a worker has: how much of it has a slot, how much is finished.
+
+    Attributes
+    ----------
+    asked : Job
+        What the plan wants: the same, unless another subject stands in.
+    granted : int
+        How many of its places, the first ones, were given slots.
+    waiting : dict
+        The grants whose patches are not finished, by place.
+    failures, deaths : int
+        How often this subject failed, and how many workers it ended.
+    links : tuple of Link
+        Which subjects failed before this one was tried.
+    unwanted : bool
+        Whether nobody waits for its patches any more.
+    """
+
+    job: Job
+    worker: int
+    asked: Job
+    granted: int = 0
+    waiting: dict[int, Grant] = field(default_factory=dict)
+    failures: int = 0
+    deaths: int = 0
+    links: tuple[Link, ...] = ()
+    unwanted: bool = False
+    outline: Subject | None = None
+    layout: Layout | None = None
+
+    @property
+    def is_granted(self) -> bool:
+        """Whether all places have slots."""
+        return self.granted == len(self.job.places)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether its worker has something to do for it, and does not wait for slots."""
+        return self.outline is None or bool(self.waiting)
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """Epoch and place of its last patch."""
+        return self.job.epoch, self.job.places[-1][0]
+
+    def left(self) -> tuple[tuple[int, int], ...]:
+        """Return the places and numbers that are not finished."""
+        return tuple(
+            pair
+            for index, pair in enumerate(self.job.places)
+            if index >= self.granted or pair[0] in self.waiting
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """A finished patch that is due. Its voxels are valid until it is released.
+
+    Its affines are those of `outline` moved to voxel `origin`: the first voxel of the patch, or
+    zero where a patch transform has moved them. `size` is the size of what was cut. `links` say
+    whose place its subject takes, if that is not the one of the plan.
+    """
+
+    subject: int
+    epoch: int
+    place: int
+    number: int
+    slot: int
+    index_ini: Index3
+    outline: Subject
+    layout: Layout
+    voxels: dict[str, Array]
+    size: Shape3
+    origin: Index3
+    links: tuple[Link, ...] = ()
+
+
+def finished_patch(running: Running, done: Finished, memory: Bytes) -> Patch:
+    """Return what a worker reports as finished and has written into `memory`."""
+    assert running.outline is not None
+    assert running.layout is not None
+    outline, layout, origin = running.outline, running.layout, done.index_ini
+    width, height, depth = layout.fields[0].shape[1:]
+    size = width, height, depth
+    if done.changed is not None:
+        outline, layout = done.changed.unpack(), done.changed.layout
+        size, origin = done.changed.size, (0, 0, 0)
+    if done.voxels is not None:
+        memory = np.frombuffer(done.voxels, dtype=np.uint8)
+    return Patch(
+        running.job.subject, running.job.epoch, done.place, done.patch, done.slot,
+        done.index_ini, outline, layout, layout.views(memory), size, origin, running.links,
+    )  # fmt: skip
+
+
+def jobs_from(
+    plan: Callable[[int], EpochPlan], epoch: int, place: int, numbers: Iterator[int]
+) -> Iterator[Job]:
+    """Yield the jobs of all epochs from a place on, soonest due first."""
+    while True:
+        current = plan(epoch)
+        left = renumber(current.residencies[place:])
+        order = np.argsort(left, kind="stable")
+        for places in np.split(order + place, np.flatnonzero(np.diff(left[order])) + 1):
+            if len(places):
+                patches = current.patches[places].tolist()
+                subject = int(current.subjects[places[0]])
+                pairs = tuple(zip(places.tolist(), patches, strict=True))
+                yield Job(next(numbers), subject, epoch, pairs)
+        epoch, place = epoch + 1, 0
