@@ -1,0 +1,102 @@
+"""One sentence that names what holds a queue up, and what to change."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from voxloom.loading._stats import WORKER_STAGES, EpochStats, QueueStats
+
+_FEWEST_BATCHES: Final = 8
+_FEWEST_LOADS: Final = 3
+_LITTLE_WAITING: Final = 0.02
+_MOST_OF_THE_TIME: Final = 0.6
+_MUCH_OVERHEAD: Final = 0.25
+
+_CURES: Final = {
+    "read": "put the files on a faster or local disk",
+    "decode": "prepare the data once in a format that decodes faster, or is read by region",
+    "transform": "move what can be done to a patch into patch_transform, or do what does not "
+    "change once, ahead of training",
+    "locate": "sample from a label map with LabelSampler, or store the sampling map as a smaller "
+    "or simpler one",
+    "crop": "use a smaller patch_size, or store images in fewer bits",
+    "patch transform": "make the patch transform cheaper, or do part of it on the GPU",
+}
+
+
+def advise(stats: QueueStats) -> str:
+    """Return one sentence: what the bottleneck is and what to change.
+
+    Parameters
+    ----------
+    stats : QueueStats
+        What was measured; a few batches and subjects at least.
+
+    Examples
+    --------
+    >>> from voxloom.loading._meter import Meter
+    >>> nothing = Meter().total(workers=2, max_length=8, plan=None)
+    >>> advise(QueueStats("processes (spawn)", 2, 8, 0, 0, (), nothing))
+    'Too little was measured yet (0 batches, 0 subjects opened): ask again in a while.'
+    """
+    total = stats.total
+    if total.batches < _FEWEST_BATCHES or total.loads < _FEWEST_LOADS:
+        return (
+            f"Too little was measured yet ({total.batches} batches, {total.loads} subjects "
+            f"opened): ask again in a while."
+        )
+    waiting = total.waiting_share
+    if waiting < _LITTLE_WAITING:
+        return (
+            f"The trainer is the bottleneck: it waited {waiting:.1%} of the time, and no change "
+            f"to the queue makes training faster."
+        )
+    if stats.executor == "inline":
+        return (
+            f"The trainer waited {waiting:.0%} of the time because it makes its patches itself, "
+            f"most of all in stage {_slowest(total)!r}: use num_workers={max(_cores() - 1, 1)}."
+        )
+    return _advise_workers(stats, waiting)
+
+
+def _advise_workers(stats: QueueStats, waiting: float) -> str:
+    total = stats.total
+    if total.busy >= _MOST_OF_THE_TIME:
+        stage = _slowest(total)
+        more = ""
+        if stats.workers < _cores():
+            more = f", or use more workers: {stats.workers} run on {_cores()} cores"
+        return (
+            f"The workers are the bottleneck: the trainer waited {waiting:.0%} of the time and "
+            f"{stage!r} takes {_share(total, stage):.0%} of their work; {_CURES[stage]}{more}."
+        )
+    if _overhead(total) >= _MUCH_OVERHEAD:
+        return (
+            f"Transport is the bottleneck: the trainer waited {waiting:.0%} of the time while "
+            f"shipping and collating took {_overhead(total):.0%} of it; use smaller patches or "
+            f"dtypes, or queue.batches(...) in place of a DataLoader."
+        )
+    return (
+        f"The queue is too short: the trainer waited {waiting:.0%} of the time although the "
+        f"workers were busy only {total.busy:.0%} of it; use a larger max_length than "
+        f"{stats.max_length}."
+    )
+
+
+def _slowest(epoch: EpochStats) -> str:
+    return max(WORKER_STAGES, key=lambda stage: epoch.seconds.get(stage, 0.0))
+
+
+def _share(epoch: EpochStats, stage: str) -> float:
+    return next(entry.share for entry in epoch.stages if entry.stage == stage)
+
+
+def _overhead(epoch: EpochStats) -> float:
+    return _share(epoch, "ship") + _share(epoch, "collate")
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

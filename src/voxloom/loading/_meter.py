@@ -1,0 +1,176 @@
+"""What a queue counts while it runs, at a cost of microseconds a patch."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from voxloom.loading._messages import Began, Made, Span
+from voxloom.loading._mixing import BatchCounter
+from voxloom.loading._plan import EpochPlan
+from voxloom.loading._stats import STAGES, WORKER_STAGES, EpochStats, StageTime
+from voxloom.loading._work import Job
+
+_EPOCHS_KEPT: Final = 50
+_MARKS_KEPT: Final = 100_000
+TRAINER: Final = -1
+
+
+class Mark(NamedTuple):
+    """One thing that was done: by which worker, when, for which subject."""
+
+    name: str
+    worker: int
+    begin_s: float
+    end_s: float
+    epoch: int
+    subject: int | None
+    seconds: dict[str, float]
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.patches = self.nbytes = self.loads = self.takes = self.filled = 0
+        self.first_wait_s = self.longest_wait_s = 0.0
+        self.elapsed_s = 0.0
+        self.begin_s: float | None = None
+        self.end_s = 0.0
+        self.batches = BatchCounter()
+
+    def add(self, stage: str, seconds: float) -> None:
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def elapsed(self) -> float:
+        return self.elapsed_s + (0.0 if self.begin_s is None else self.end_s - self.begin_s)
+
+    def merge(self, other: _Tally) -> None:
+        for stage, seconds in other.seconds.items():
+            self.add(stage, seconds)
+        self.patches += other.patches
+        self.nbytes += other.nbytes
+        self.loads += other.loads
+        self.takes += other.takes
+        self.filled += other.filled
+        self.first_wait_s += other.first_wait_s
+        self.longest_wait_s = max(self.longest_wait_s, other.longest_wait_s)
+        self.elapsed_s += other.elapsed()
+        self.batches.merge(other.batches)
+
+
+class Meter:
+    """Counts what workers report, what is taken and how long the trainer waits.
+
+    Workers' reports come in one thread, the trainer's calls in another; each has counts of its
+    own, so no lock is needed.
+    """
+
+    def __init__(self) -> None:
+        self._tallies: dict[int, _Tally] = {}
+        self._past = _Tally()
+        self.marks: deque[Mark] = deque(maxlen=_MARKS_KEPT)
+
+    def note_work(self, worker: int, job: Job, event: Began | Made) -> None:
+        """Count what a worker did, when its report is read."""
+        tally, now = self._tally(job.epoch), time.perf_counter()
+        for stage, seconds in event.seconds.items():
+            tally.add(stage, seconds)
+        if event.span[1]:
+            tally.add("ship", max(now - event.span[1], 0.0))
+        if isinstance(event, Began):
+            tally.loads += bool(event.seconds)
+        name = "open" if isinstance(event, Began) else "cut"
+        self.marks.append(Mark(name, worker, *event.span, job.epoch, job.subject, event.seconds))
+
+    def note_take(self, epoch: int, nbytes: int, ready: int) -> None:
+        """Count a patch that is taken while `ready` are finished."""
+        tally = self._tally(epoch)
+        tally.takes += 1
+        tally.nbytes += nbytes
+        tally.filled += ready
+
+    def note_collate(self, epoch: int, seconds: float) -> None:
+        """Count the time that a batch took to put together."""
+        self._tally(epoch).add("collate", seconds)
+
+    def note_wait(self, epoch: int, span: Span, *, is_first: bool) -> None:
+        """Count a wait of the trainer; the first of a pass is kept apart."""
+        tally, waited = self._tally(epoch), span[1] - span[0]
+        tally.add("wait", waited)
+        if is_first:
+            tally.first_wait_s += waited
+            tally.elapsed_s, tally.begin_s = tally.elapsed(), span[0]
+        else:
+            tally.longest_wait_s = max(tally.longest_wait_s, waited)
+        tally.end_s = span[1]
+        self.marks.append(Mark("wait", TRAINER, *span, epoch, None, {}))
+
+    def note_batch(self, epoch: int, subjects: Iterable[int]) -> None:
+        """Count patches that are handed out together."""
+        tally = self._tally(epoch)
+        before = tally.batches.patches
+        tally.batches.add(subjects)
+        tally.patches += tally.batches.patches - before
+
+    def epochs(
+        self, workers: int, max_length: int, plan: Callable[[int], EpochPlan]
+    ) -> tuple[EpochStats, ...]:
+        """Return what was counted in each epoch in which the trainer asked for patches."""
+        return tuple(
+            _value(epoch, tally, workers, max_length, plan(epoch))
+            for epoch, tally in sorted(self._tallies.items())
+            if tally.begin_s is not None
+        )
+
+    def total(self, workers: int, max_length: int, plan: EpochPlan | None) -> EpochStats:
+        """Return what was counted in all epochs."""
+        merged = _Tally()
+        merged.merge(self._past)
+        for tally in list(self._tallies.values()):
+            merged.merge(tally)
+        return _value(None, merged, workers, max_length, plan)
+
+    def _tally(self, epoch: int) -> _Tally:
+        tally = self._tallies.get(epoch)
+        if tally is None:
+            tally = self._tallies.setdefault(epoch, _Tally())
+            if len(self._tallies) > _EPOCHS_KEPT:
+                self._past.merge(self._tallies.pop(min(self._tallies)))
+        return tally
+
+
+def _value(
+    epoch: int | None, tally: _Tally, workers: int, max_length: int, plan: EpochPlan | None
+) -> EpochStats:
+    seconds = dict(tally.seconds)
+    worked = sum(seconds.get(stage, 0.0) for stage in WORKER_STAGES)
+    elapsed = tally.elapsed()
+    stages = tuple(
+        StageTime(stage, took, _share(took, worked if stage in WORKER_STAGES else elapsed))
+        for stage in STAGES
+        for took in [seconds.get(stage, 0.0)]
+    )
+    counts: npt.ArrayLike = [] if plan is None else np.unique(plan.subjects, return_counts=True)[1]
+    return EpochStats(
+        epoch=epoch,
+        elapsed_s=elapsed,
+        patches=tally.patches,
+        nbytes=tally.nbytes,
+        loads=tally.loads,
+        batches=tally.batches.batches,
+        stages=stages,
+        first_wait_s=tally.first_wait_s,
+        longest_wait_s=tally.longest_wait_s,
+        fill_mean=_share(tally.filled, tally.takes * max_length),
+        busy=_share(worked, elapsed * workers),
+        mixing=tally.batches.mixing(counts),
+    )
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0

@@ -1,0 +1,244 @@
+"""What a queue says about itself: what it did, where time goes, what else it could do."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from voxloom._errors import QueueError
+from voxloom.loading._advice import advise
+from voxloom.loading._dispatcher import Dispatcher
+from voxloom.loading._epochs import Epochs, Visits, count_patches
+from voxloom.loading._explain import Explanation, explain_patch
+from voxloom.loading._failures import describe
+from voxloom.loading._memory import QueueMemory
+from voxloom.loading._meter import Meter
+from voxloom.loading._mixing import warn_if_few_subjects
+from voxloom.loading._plan import EpochPlan, PlanOptions
+from voxloom.loading._processes import StartMethod
+from voxloom.loading._simulate import Pace, Simulation, scale_memory, simulate_epoch
+from voxloom.loading._stats import QueueStats
+from voxloom.loading._trace import write_trace
+from voxloom.loading._work import WorkSpec
+from voxloom.patches import GridSampler, PatchSampler
+from voxloom.subjects import Subject
+
+
+class ObservedQueue(Dataset[Subject], ABC):
+    """The side of a queue that measures and explains. `Queue` is the other."""
+
+    max_length: int
+    samples_per_volume: int
+    num_workers: int
+    sampler: PatchSampler | GridSampler
+    _delivered: int
+    _dispatcher: Dispatcher | None
+    _epoch: int
+    _epochs: Epochs
+    _has_looked: bool
+    _is_fresh: bool
+    _is_open: bool
+    _meter: Meter
+    _options: PlanOptions
+    _start_method: StartMethod
+    _subjects: Sequence[Subject | None]
+    _visits: Visits | None
+
+    @abstractmethod
+    def plan(self, epoch: int) -> EpochPlan:
+        """Return the plan of an epoch: which patches leave, in which order."""
+
+    @abstractmethod
+    def memory(self) -> QueueMemory:
+        """Return what the queue takes, before it starts; headers are read, no voxels."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the queue is."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+
+    @abstractmethod
+    def batches(
+        self, batch_size: int, device: torch.device | str | None = None, drop_last: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the batches of one epoch."""
+
+    @abstractmethod
+    def _work(self) -> WorkSpec:
+        """Return what workers are told."""
+
+    def stats(self) -> QueueStats:
+        """Return what was measured so far; print it for a table. See `QueueStats`."""
+        workers, dispatcher = max(self.num_workers, 1), self._dispatcher
+        return QueueStats(
+            executor=f"processes ({self._start_method})" if self.num_workers else "inline",
+            workers=workers,
+            max_length=self.max_length,
+            ready=0 if dispatcher is None else dispatcher.ready,
+            held=0 if dispatcher is None else dispatcher.held,
+            epochs=self._meter.epochs(workers, self.max_length, self.plan),
+            total=self._meter.total(workers, self.max_length, self.plan(self._epoch)),
+        )
+
+    def advice(self) -> str:
+        """Return one sentence: what holds training up, by what was measured, and what to change."""
+        return advise(self.stats())
+
+    def trace(self, path: str | os.PathLike[str]) -> None:
+        """Write what workers did and when the trainer waited, for https://ui.perfetto.dev.
+
+        JSON in Chrome's trace event format; of a long run, the last 100,000 events.
+        """
+        write_trace(path, list(self._meter.marks), max(self.num_workers, 1))
+
+    def explain(self, index: int, epoch: int | None = None) -> Explanation:
+        """Make the patch at a plan index again, here and now, and say where it comes from.
+
+        Parameters
+        ----------
+        index : int
+            The plan index, as errors name it: how many patches of the epoch come before.
+        epoch : int, optional
+            By default the current one.
+
+        Raises
+        ------
+        QueueError
+            If the epoch has no such index.
+        PatchError
+            If the patch cannot be made: the error that the queue raises.
+        """
+        plan = self.plan(self._epoch if epoch is None else epoch)
+        return explain_patch(plan, index, self._work(), functools.partial(describe, self._subjects))
+
+    def replay(
+        self,
+        num_batches: int,
+        *,
+        batch_size: int,
+        steps: int,
+        device: torch.device | str | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the next few batches again and again, to learn how fast the trainer can be.
+
+        The queue stays where it is: what it gives afterwards is not changed. A trainer that
+        writes into a batch finds what it wrote.
+
+        Parameters
+        ----------
+        num_batches : int
+            How many batches are kept in memory.
+        batch_size : int
+            Patches in a batch.
+        steps : int
+            How many batches are yielded in all.
+        device : torch.device, optional
+            Where the kept batches lie.
+
+        Raises
+        ------
+        QueueError
+            In the middle of an epoch that a loop has begun.
+        """
+        if num_batches < 1 or steps < 0:
+            raise ValueError(
+                f"at least one batch and 0 steps are expected, got num_batches={num_batches}, "
+                f"steps={steps}"
+            )
+        if self._is_open:
+            raise QueueError(
+                "replay before or after an epoch, not in the middle of one; or make another queue"
+            )
+        state, meter = self.state_dict(), self._meter
+        self._meter = Meter()  # these batches are no training
+        try:
+            kept = list(itertools.islice(self.batches(batch_size, device), num_batches))
+        finally:
+            self._meter = meter
+            self.load_state_dict(state)
+        return itertools.islice(itertools.cycle(kept), steps)
+
+    def simulate(
+        self,
+        batch_size: int,
+        *,
+        max_length: int | None = None,
+        samples_per_volume: int | None = None,
+        num_workers: int | None = None,
+        pace: Pace | None = None,
+    ) -> Simulation:
+        """Return what an epoch would be like with other settings, without touching data.
+
+        The plan gives memory, loads and how mixed batches are. What was measured so far, or a
+        `Pace`, gives an estimate of how long the trainer would wait.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
+        >>> image = ScalarImage(tensor=np.zeros((1, 16, 16, 16), dtype=np.float32))
+        >>> dataset = SubjectsDataset([Subject(t1=image)] * 40)
+        >>> queue = Queue(dataset, max_length=8, samples_per_volume=8, sampler=UniformSampler(8))
+        >>> few = queue.simulate(batch_size=8).mixing.distinct_mean
+        >>> few < queue.simulate(batch_size=8, max_length=128).mixing.distinct_mean
+        True
+        """
+        length = self.max_length if max_length is None else max_length
+        least = self._epochs.share.lanes
+        if length < least or batch_size < 1:
+            raise ValueError(
+                f"max_length of at least {least} and batch_size of at least 1 are expected, got "
+                f"max_length={length}, batch_size={batch_size}"
+            )
+        samples = self.samples_per_volume if samples_per_volume is None else samples_per_volume
+        workers = self.num_workers if num_workers is None else num_workers
+        epochs = Epochs(
+            count_patches(self._subjects, samples, self.sampler),
+            replace(self._options, max_length=length),
+            self._epochs.share,
+            self._visits,
+        )
+        slots = min(length, 2 * epochs.length(self._epoch))
+        return simulate_epoch(
+            epochs.plan(self._epoch),
+            scale_memory(self.memory(), self._num_slots(), slots, self.num_workers, workers),
+            batch_size=batch_size,
+            slots=slots,
+            workers=workers,
+            pace=Pace.measured(self.stats().total, batch_size) if pace is None else pace,
+        )
+
+    @abstractmethod
+    def _num_slots(self) -> int:
+        """Return how many finished patches there is room for."""
+
+    def _note_wait(self, start: float) -> None:
+        span = start, time.perf_counter()
+        self._meter.note_wait(self._epoch, span, is_first=self._is_fresh)
+        self._is_fresh = False
+
+    def _note_batch(self, count: int) -> None:
+        plan = self.plan(self._epoch)
+        subjects = plan.subjects[self._delivered : self._delivered + count]
+        self._meter.note_batch(self._epoch, subjects.tolist())
+        if count > 1 and not self._has_looked:
+            self._has_looked = True
+            self._warn_if_few_subjects(plan, count)
+
+    def _warn_if_few_subjects(self, plan: EpochPlan, batch_size: int) -> None:
+        if not self._options.shuffle_patches or isinstance(self.sampler, GridSampler):
+            return  # asked for in this order
+        settings = {"max_length": self.max_length, "samples_per_volume": self.samples_per_volume}
+        warn_if_few_subjects(plan, batch_size, settings)
