@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -14,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from voxloom._errors import DownloadError
+from voxloom._progress import progress_bar
 
 _CHUNK: Final = 1 << 18
 _RANGE_NOT_SATISFIABLE: Final = 416
@@ -123,15 +122,4 @@ def _place(response: HTTPResponse, asked: int) -> tuple[int, int | None]:
 
 
 def _progress(url: str, begin: int, total: int | None) -> AbstractContextManager[Any]:
-    """Return a bar, where somebody watches and tqdm is there to draw it; else None."""
-    if not sys.stderr.isatty():
-        return nullcontext()
-    try:
-        tqdm = importlib.import_module("tqdm")
-    except ModuleNotFoundError:
-        return nullcontext()
-    name = url.rsplit("/", 1)[-1]
-    bar: AbstractContextManager[Any] = tqdm.tqdm(
-        total=total, initial=begin, unit="B", unit_scale=True, desc=name
-    )
-    return bar
+    return progress_bar(total, url.rsplit("/", 1)[-1], begin=begin, unit="B", scaled=True)

@@ -15,7 +15,7 @@ from voxloom._errors import UnknownFormatError
 from voxloom.geometry import Affine, as_affine, spacing_of
 from voxloom.io._nifti_fields import LAYOUTS
 from voxloom.io._shapes import four_axes
-from voxloom.io._source import Array
+from voxloom.io._source import Array, Shape4
 
 _CODES: Final = {
     "uint8": 2,
@@ -76,26 +76,34 @@ def write_nifti(
     voxels = np.asarray(array)
     if voxels.dtype == np.bool_:
         voxels = voxels.view(np.uint8)
-    if voxels.dtype.name not in _CODES:
-        raise UnknownFormatError(
-            f"{name}: NIfTI has no type {voxels.dtype}, it has {', '.join(_CODES)}; "
-            "convert the array first, e.g. array.astype('float32')"
-        )
     voxels = voxels.astype(voxels.dtype.newbyteorder("<"), copy=False)
     voxels = voxels.reshape(four_axes(name, voxels.shape))
-    header = _header(voxels, as_affine(affine))
+    channels, w, h, d = voxels.shape
+    header = nifti_header(name, voxels.dtype, (channels, w, h, d), as_affine(affine))
     _replace(name, header, voxels, compressed=name.lower().endswith(".gz"))
     return name
 
 
-def _header(voxels: Array, affine: Affine) -> bytes:
-    channels, w, h, d = shape = (*voxels.shape,)
+def nifti_header(name: str, dtype: np.dtype[Any], shape: Shape4, affine: Affine) -> bytes:
+    """Return the bytes before the first voxel of a NIfTI file, little-endian.
+
+    Raises
+    ------
+    UnknownFormatError
+        If NIfTI has no such type; the message calls the file `name`.
+    """
+    if dtype.name not in _CODES:
+        raise UnknownFormatError(
+            f"{name}: NIfTI has no type {dtype}, it has {', '.join(_CODES)}; "
+            "convert the array first, e.g. array.astype('float32')"
+        )
+    channels, w, h, d = shape
     size = 348 if max(shape) <= _LONGEST_AXIS_OF_NIFTI1 else 540
     fields = np.zeros((), LAYOUTS[size].newbyteorder("<"))
     axes = 3 if channels == 1 else 4
     fields["dim"] = [axes, w, h, d, channels, 1, 1, 1]
-    fields["datatype"] = _CODES[voxels.dtype.name]
-    fields["bitpix"] = 8 * voxels.dtype.itemsize
+    fields["datatype"] = _CODES[dtype.name]
+    fields["bitpix"] = 8 * dtype.itemsize
     fields["vox_offset"] = size + 4
     fields["scl_slope"] = 1
     fields["xyzt_units"] = _MILLIMETRES

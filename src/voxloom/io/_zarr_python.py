@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from voxloom._extras import import_extra
 from voxloom.io._source import Array
@@ -27,6 +28,19 @@ def read_key(url: str, key: str) -> bytes | None:
 def read_array(url: str, places: tuple[slice, ...]) -> Array:
     """Return a box of the array at `url`, a folder or URL, in its own axes."""
     return np.asarray(_open(url, os.getpid())[places])
+
+
+def create_array(
+    url: str,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    attributes: dict[str, Any],
+) -> Any:
+    """Create an array of zeros at `url`, replacing what is there, and return it to be written."""
+    return import_extra("zarr", "zarr").create_array(
+        url, shape=shape, chunks=chunks, dtype=dtype, attributes=attributes, overwrite=True
+    )
 
 
 @lru_cache(maxsize=_OPEN_ARRAYS)
