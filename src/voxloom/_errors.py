@@ -24,6 +24,7 @@
     ├── SplitError(ValueError)                a data set cannot be split as asked
     ├── InferenceError(ValueError, RuntimeError) a network cannot be run over a volume
     ├── DownloadError(OSError)                a data set cannot be fetched, or came broken
+    ├── PreparedError(ValueError, OSError)    a data set cannot be prepared, or a store opened
     ├── MissingExtraError(ImportError)        an optional dependency is not installed
     ├── QueueError(RuntimeError)              the queue cannot go on
     │   └── PatchError                        one patch cannot be made: names the subject
@@ -133,6 +134,10 @@ class InferenceError(VoxloomError, ValueError, RuntimeError):
 
 class DownloadError(VoxloomError, OSError):
     """A data set cannot be fetched, or what came is broken."""
+
+
+class PreparedError(VoxloomError, ValueError, OSError):
+    """A data set cannot be prepared, or a prepared store cannot be opened."""
 
 
 class MissingExtraError(VoxloomError, ImportError):

@@ -8,12 +8,14 @@ from voxloom.io._itk import ItkSource
 from voxloom.io._nibabel import NibabelSource
 from voxloom.io._nifti import NiftiSource
 from voxloom.io._npy import NpySource
+from voxloom.io._prepared import PreparedSource, write_reversed
 from voxloom.io._reader import Reader, ReaderSource
 from voxloom.io._registry import Opener, known_suffixes, open_volume, register_reader
 from voxloom.io._source import Array, ArraySource, Shape4, VolumeSource
 from voxloom.io._tiff import TiffSource
 from voxloom.io._write import write_nifti
 from voxloom.io._zarr import ZarrSource
+from voxloom.io._zarr_write import chunk_for, write_zarr
 
 __all__ = [
     "Array",
@@ -27,6 +29,7 @@ __all__ = [
     "NiftiSource",
     "NpySource",
     "Opener",
+    "PreparedSource",
     "Reader",
     "ReaderSource",
     "Shape4",
@@ -34,7 +37,10 @@ __all__ = [
     "VolumeSource",
     "ZarrSource",
     "known_suffixes",
+    "chunk_for",
     "open_volume",
     "register_reader",
     "write_nifti",
+    "write_reversed",
+    "write_zarr",
 ]

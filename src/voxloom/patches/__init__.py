@@ -8,6 +8,7 @@ from voxloom.patches._label import LabelSampler
 from voxloom.patches._padding import PaddingMode, parse_padding_mode
 from voxloom.patches._sampler import Draw, PatchSampler
 from voxloom.patches._size import parse_patch_size
+from voxloom.patches._stored_index import load_index, save_index
 from voxloom.patches._uniform import UniformSampler
 from voxloom.patches._weighted import WeightedSampler
 
@@ -25,6 +26,8 @@ __all__ = [
     "copy_image_box",
     "cut",
     "grid_locations",
+    "load_index",
     "parse_padding_mode",
     "parse_patch_size",
+    "save_index",
 ]

@@ -1,0 +1,140 @@
+"""The sampling index of a map, kept beside its voxels: nothing is read to begin to sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from voxloom.geometry import Shape3
+from voxloom.io import Array, PreparedSource, VolumeSource
+from voxloom.patches._block_index import BLOCK, BlockIndex, index_masses
+from voxloom.patches._mass import ChannelVoxels, Foreground, LabelVoxels, Mass, Weights
+from voxloom.subjects import LABEL, SAMPLING_MAP
+
+_MOST_LABELS: Final = 256
+_EVERY_LABEL: Final = "all labels"
+Counts = dict[str, int]
+
+
+def save_index(path: Path, array: Array, kind: str) -> Counts | None:
+    """Write sums over blocks of a map for every mass that a sampler may ask for.
+
+    Parameters
+    ----------
+    path : Path
+        Where to, ends with ``.npz``.
+    array : (C, W, H, D) array
+        The map.
+    kind : str
+        ``'label'`` or ``'sampling_map'``; nothing is written for others.
+
+    Returns
+    -------
+    dict or None
+        How many voxels each mass counts, by its name; None where nothing was written.
+
+    Raises
+    ------
+    ProbabilityError
+        If a weight of a sampling map is negative, NaN or infinite.
+    """
+    masses = _masses(array, kind)
+    if not masses:
+        return None
+    indices = index_masses(array, masses)
+    stored: dict[str, npt.NDArray[Any]] = {}
+    for index in indices:
+        if isinstance(index.mass, Weights) and index.mass.scale != 1:
+            continue
+        flat = index.sums.reshape(-1)
+        places = np.flatnonzero(flat)
+        name = mass_name(index.mass)
+        stored[f"{name} places"] = places.astype(np.uint32 if flat.size < 2**32 else np.uint64)
+        stored[f"{name} values"] = flat[places]
+    if any(isinstance(mass, LabelVoxels) for mass in masses):
+        stored |= {f"{_EVERY_LABEL} places": np.zeros(0, np.uint32)}
+        stored |= {f"{_EVERY_LABEL} values": np.zeros(0, np.uint16)}
+    np.savez(path, allow_pickle=False, **stored)
+    return {mass_name(i.mass): int(i.total) for i in indices if not isinstance(i.mass, Weights)}
+
+
+def load_index(source: VolumeSource, masses: Sequence[Mass]) -> list[BlockIndex] | None:
+    """Return the index of each mass from beside the voxels, or None where one is not there.
+
+    Examples
+    --------
+    >>> from voxloom.io import ArraySource
+    >>> load_index(ArraySource(np.zeros((1, 8, 8, 8))), [Foreground()]) is None
+    True
+    """
+    if not isinstance(source, PreparedSource):
+        return None
+    w, h, d = (-(-n // BLOCK) for n in source.spatial_shape)
+    indices = []
+    for mass in masses:
+        sums = _stored_sums(source, mass, (w, h, d))
+        if sums is None:
+            return None
+        indices.append(BlockIndex(mass, sums))
+    return indices
+
+
+def mass_name(mass: Mass) -> str:
+    """Return what a mass is called in a stored index.
+
+    Examples
+    --------
+    >>> mass_name(LabelVoxels(3))
+    'label 3'
+    """
+    if isinstance(mass, LabelVoxels):
+        return f"label {mass.label}"
+    if isinstance(mass, ChannelVoxels):
+        return f"channel {mass.channel}"
+    return "foreground" if isinstance(mass, Foreground) else "weights"
+
+
+def _stored_sums(source: PreparedSource, mass: Mass, blocks: Shape3) -> npt.NDArray[Any] | None:
+    sums = source.stored_sums(mass_name(mass), blocks)
+    if sums is None and isinstance(mass, LabelVoxels):
+        # All labels of a map are stored: one that is not there has no voxel.
+        known = source.stored_sums(_EVERY_LABEL, (1, 1, 1))
+        return None if known is None else np.zeros(blocks, np.uint16)
+    return sums
+
+
+def _masses(array: Array, kind: str) -> list[Mass]:
+    if kind == SAMPLING_MAP:
+        return [Weights()]
+    if kind != LABEL:
+        return []
+    if len(array) > 1:
+        return [Foreground(), *(ChannelVoxels(n) for n in range(len(array)))]
+    labels = _labels(array)
+    return [Foreground(), *(LabelVoxels(n) for n in labels)]
+
+
+def _labels(array: Array) -> list[int]:
+    """Return the labels of a map, or none where they are too many or no integers."""
+    if array.dtype.kind == "f":
+        if not (np.isfinite(array).all() and (array == np.rint(array)).all()):
+            return []
+    if array.dtype.itemsize <= 2 and array.dtype.kind in "bui":
+        held = _small_labels(array)
+    else:
+        held = np.unique(array)
+    return [int(n) for n in held] if len(held) <= _MOST_LABELS else []
+
+
+def _small_labels(array: Array) -> npt.NDArray[Any]:
+    """Return what an array of at most 16 bits holds, without sorting it."""
+    width = 8 * array.dtype.itemsize
+    unsigned = array.view(f"u{array.dtype.itemsize}")
+    seen = np.zeros(2**width, np.bool_)
+    for plane in unsigned[0]:
+        seen[plane] = True
+    return np.flatnonzero(seen).astype(f"u{array.dtype.itemsize}").view(array.dtype)

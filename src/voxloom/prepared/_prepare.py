@@ -1,0 +1,202 @@
+"""Running a transform once, and keeping what comes of it for fast reads by region."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from voxloom._errors import PreparedError, SubjectError
+from voxloom._progress import progress_bar
+from voxloom.geometry import Shape3
+from voxloom.prepared._key import subject_key, transform_key
+from voxloom.prepared._settings import Settings
+from voxloom.prepared._store import (
+    FORMAT,
+    MANIFEST,
+    SUBJECTS,
+    VERSION,
+    open_prepared,
+    read_record,
+)
+from voxloom.prepared._workers import map_in_processes
+from voxloom.prepared._write import UNFINISHED, write_subject
+from voxloom.subjects import Subject, SubjectsDataset
+
+_LOCK: Final = ".lock"
+_RESERVE_BYTES: Final = 64 << 20
+_INDEX_SHARE: Final = 1.03
+
+
+def prepare(
+    dataset: SubjectsDataset,
+    folder: str | os.PathLike[str],
+    patch_size: int | Shape3 | None = None,
+    num_workers: int = 0,
+    layout: str = "nifti",
+    overwrite: bool = False,
+) -> SubjectsDataset:
+    """Run a data set's transform once and store its subjects for fast reads by region.
+
+    Label maps and sampling maps get their sampling index. A subject is known by its content and
+    the transform: running it again does what changed, and removes from the folder the subjects
+    that are in the data set no longer. A run that was stopped goes on where it was, and gives the
+    same store. The transform must be deterministic: random ones belong on the data set that this
+    returns.
+
+    Parameters
+    ----------
+    dataset : SubjectsDataset
+        What to prepare. With workers, its transform can be pickled.
+    folder : str or path-like
+        Where to; made if it is not there.
+    patch_size : int or (w, h, d), optional
+        Size of the patches that will be read, for the chunks of ``'zarr'``.
+    num_workers : int
+        How many processes; 0 does it in this one.
+    layout : {'nifti', 'zarr'}
+        Uncompressed ``.nii``, the fastest, which any viewer opens; or OME-Zarr 0.5 in shards,
+        about half the size, and far less for label maps.
+    overwrite : bool
+        Whether subjects that are there already are prepared again.
+
+    Returns
+    -------
+    SubjectsDataset
+        The same subjects, read from the folder, without a transform.
+
+    Raises
+    ------
+    PreparedError
+        A ValueError and OSError, if the disk has too little room, the transform is random, another
+        process prepares into the folder, or something of a subject cannot be kept.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from voxloom.subjects import ScalarImage
+    >>> subject = Subject(t1=ScalarImage(tensor=np.ones((1, 8, 8, 8), dtype=np.int16)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dataset = prepare(SubjectsDataset([subject], lambda s: s.replace(seen=True)), folder)
+    ...     dataset[0].seen, dataset.dry_iter()[0]["t1"].source.reads_regions
+    (True, True)
+    """
+    if not isinstance(dataset, SubjectsDataset):
+        raise SubjectError(f"expected a SubjectsDataset, got {type(dataset).__name__}")
+    settings = Settings.of(layout, patch_size)
+    root = Path(folder).expanduser()
+    (root / SUBJECTS).mkdir(parents=True, exist_ok=True)
+    with _locked(root):
+        job = _Job(dataset, root, settings, transform_key(dataset.transform), overwrite)
+        _check_room(dataset.dry_iter(), root, settings)
+        keys = _run(job, len(dataset), num_workers)
+        _finish(root, keys, settings)
+    return open_prepared(root)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Prepares one subject, in whichever process."""
+
+    dataset: SubjectsDataset
+    root: Path
+    settings: Settings
+    transform: str
+    overwrite: bool
+
+    def __call__(self, number: int) -> str:
+        subject = self.dataset.dry_iter()[number]
+        key = subject_key(subject, f"{self.settings} {self.transform}")
+        place = self.root / SUBJECTS / key
+        if self.overwrite or read_record(place) is None:
+            write_subject(self._transformed(number), place, self.settings)
+        return key
+
+    def _transformed(self, number: int) -> Subject:
+        plain = type(self.dataset).__getitem__ is SubjectsDataset.__getitem__
+        if plain and self.dataset.transform is None:
+            return self.dataset.dry_iter()[number]
+        subject = self.dataset[number]
+        if number == 0:
+            _check_same(subject, self.dataset[number])
+        return subject
+
+
+def _run(job: _Job, count: int, num_workers: int) -> list[str]:
+    keys = [""] * count
+    with progress_bar(count, "preparing", unit="subject") as bar:
+        for number, key in map_in_processes(job, range(count), num_workers):
+            keys[number] = key
+            if bar is not None:
+                bar.update(1)
+    return keys
+
+
+def _finish(root: Path, keys: Sequence[str], settings: Settings) -> None:
+    entries = [{"key": key, "record": read_record(root / SUBJECTS / key)} for key in keys]
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "layout": settings.layout,
+        "chunk": settings.chunk,
+        "subjects": entries,
+    }
+    unfinished = root / f"{MANIFEST}{UNFINISHED}"
+    unfinished.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    unfinished.replace(root / MANIFEST)
+    for place in (root / SUBJECTS).iterdir():
+        if place.name not in keys:
+            shutil.rmtree(place)
+
+
+def _check_room(subjects: Sequence[Subject], root: Path, settings: Settings) -> None:
+    """Raise where voxels that are not compressed would not fit; others need less."""
+    needed = 0
+    for subject in subjects:
+        for image in subject.get_images(intensity_only=False):
+            needed += math.prod(image.shape) * image.source.dtype.itemsize
+    there = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
+    free = shutil.disk_usage(root).free
+    missing = needed * _INDEX_SHARE + _RESERVE_BYTES - there - free
+    if settings.layout == "nifti" and missing > 0:
+        raise PreparedError(
+            f"{root}: the prepared volumes take about {needed / 1e9:.1f} GB and the disk has "
+            f"{free / 1e9:.1f} GB free; free {missing / 1e9:.1f} GB, choose another folder, or "
+            "layout='zarr', which compresses"
+        )
+
+
+def _check_same(one: Subject, other: Subject) -> None:
+    for name, image in one.get_images_dict(intensity_only=False).items():
+        twin = other.get_image(name)
+        if not np.array_equal(image.array, twin.array, equal_nan=image.dtype.kind == "f"):
+            raise PreparedError(
+                f"the transform gave image {name!r} of {one.describe()} two different results: "
+                "prepare with deterministic transforms only, and set random ones on the data set "
+                "that it returns with set_transform(...)"
+            )
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    try:
+        import fcntl
+    except ImportError:  # not on this system: two runs at once are the user's to avoid
+        yield
+        return
+    with (root / _LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PreparedError(
+                f"{root}: another process prepares a data set in this folder; wait for it"
+            ) from None
+        yield

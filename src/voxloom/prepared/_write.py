@@ -1,0 +1,138 @@
+"""One subject into the store: whole, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from voxloom._errors import PreparedError
+from voxloom.geometry import Box
+from voxloom.io import Array, write_reversed, write_zarr
+from voxloom.patches import copy_box, save_index
+from voxloom.prepared._metadata import to_json
+from voxloom.prepared._settings import Settings
+from voxloom.subjects import LABEL, Image, Subject
+
+RECORD: Final = "subject.json"
+UNFINISHED: Final = ".unfinished"
+_DIGEST_BYTES: Final = 16
+_PIECE_BYTES: Final = 1 << 20
+_FORBIDDEN: Final = frozenset('/\\:*?"<>|\0')
+
+
+def write_subject(subject: Subject, folder: Path, settings: Settings) -> dict[str, Any]:
+    """Write the images of a subject and the record of it, then give the folder its name.
+
+    Parameters
+    ----------
+    subject : Subject
+        Transformed.
+    folder : Path
+        Where it will be. A folder that is there is replaced.
+    settings : Settings
+        How.
+
+    Returns
+    -------
+    dict
+        The record.
+
+    Raises
+    ------
+    PreparedError
+        If something of the subject cannot be kept.
+    """
+    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}{UNFINISHED}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    items = [_write_item(name, subject[name], unfinished, settings) for name in subject]
+    record = {
+        "space_tolerance": subject.space_tolerance,
+        "items": items,
+        "files": checksums(unfinished),
+    }
+    text = json.dumps(record, indent=1)
+    (unfinished / RECORD).write_text(text, encoding="utf-8")
+    _give_name(unfinished, folder, text)
+    return record
+
+
+def checksums(folder: Path) -> dict[str, Any]:
+    """Return size and blake2b of every file in a folder but its record, by name."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != RECORD)
+    return {
+        file.relative_to(folder).as_posix(): {
+            "bytes": file.stat().st_size,
+            "blake2b": _checksum(file),
+        }
+        for file in files
+    }
+
+
+def _give_name(unfinished: Path, folder: Path, text: str) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    try:
+        unfinished.replace(folder)
+    except OSError:
+        # Another process may have finished the same subject: one of a run that was killed.
+        if not (folder / RECORD).exists() or (folder / RECORD).read_text("utf-8") != text:
+            raise
+        shutil.rmtree(unfinished)
+
+
+def _write_item(name: str, value: Any, folder: Path, settings: Settings) -> dict[str, Any]:
+    if not isinstance(value, Image):
+        return {"name": name, "value": to_json(name, value)}
+    if _FORBIDDEN & set(name) or name.startswith("."):
+        raise PreparedError(f"image {name!r} cannot be stored under that name; rename it")
+    voxels = _in_c_order(_stored_voxels(value))
+    file = f"{name}{settings.suffix}"
+    stored = voxels.view(np.uint8) if voxels.dtype == np.bool_ else voxels
+    affine = value.space.affine
+    if settings.layout == "nifti":
+        write_reversed(folder / file, stored, affine)
+    else:
+        path = folder / file
+        write_zarr(path, stored, affine, chunk=settings.chunk, labels=value.type == LABEL)
+    counts = save_index(folder / f"{name}.index.npz", voxels, value.type)
+    return {
+        "name": name,
+        "file": file,
+        "class": type(value).__name__,
+        "type": value.type,
+        "dtype": voxels.dtype.name,
+        "shape": list(voxels.shape),
+        "affine": affine.tolist(),
+        "index": None if counts is None else f"{name}.index.npz",
+        "counts": counts,
+        "metadata": {key: to_json(f"{name}.{key}", value[key]) for key in list(value)[5:]},
+    }
+
+
+def _stored_voxels(image: Image) -> Array:
+    """Return the voxels in the type of the file, where they come straight from it."""
+    return image.array if image.is_loaded else image.source.read()
+
+
+def _in_c_order(voxels: Array) -> Array:
+    if voxels.flags.c_contiguous:
+        return voxels
+    out: Array = np.empty(voxels.shape, voxels.dtype)
+    _, w, h, d = voxels.shape
+    copy_box(voxels, Box((0, 0, 0), (w, h, d)), out)
+    return out
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
