@@ -36,7 +36,7 @@ def advise(stats: QueueStats) -> str:
     Examples
     --------
     >>> from voxloom.loading._meter import Meter
-    >>> nothing = Meter().total(workers=2, max_length=8, plan=None)
+    >>> nothing = Meter().total(workers=2, max_length=8)
     >>> advise(QueueStats("processes (spawn)", 2, 8, 0, 0, (), nothing))
     'Too little was measured yet (0 batches, 0 subjects opened): ask again in a while.'
     """
@@ -71,10 +71,11 @@ def _advise_workers(stats: QueueStats, waiting: float) -> str:
             f"The workers are the bottleneck: the trainer waited {waiting:.0%} of the time and "
             f"{stage!r} takes {_share(total, stage):.0%} of their work; {_CURES[stage]}{more}."
         )
-    if _overhead(total) >= _MUCH_OVERHEAD:
+    overhead = _share(total, "ship") / stats.workers + _share(total, "collate")
+    if overhead >= _MUCH_OVERHEAD:
         return (
             f"Transport is the bottleneck: the trainer waited {waiting:.0%} of the time while "
-            f"shipping and collating took {_overhead(total):.0%} of it; use smaller patches or "
+            f"shipping and collating took {overhead:.0%} of it; use smaller patches or "
             f"dtypes, or queue.batches(...) in place of a DataLoader."
         )
     return (
@@ -90,10 +91,6 @@ def _slowest(epoch: EpochStats) -> str:
 
 def _share(epoch: EpochStats, stage: str) -> float:
     return next(entry.share for entry in epoch.stages if entry.stage == stage)
-
-
-def _overhead(epoch: EpochStats) -> float:
-    return _share(epoch, "ship") + _share(epoch, "collate")
 
 
 def _cores() -> int:

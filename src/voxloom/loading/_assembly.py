@@ -11,7 +11,8 @@ import torch
 
 from voxloom.loading._batch import BatchBuilder
 from voxloom.loading._device import DeviceBatch, DeviceCopier
-from voxloom.loading._dispatcher import Dispatcher, Patch
+from voxloom.loading._dispatcher import Dispatcher
+from voxloom.loading._running import Patch
 
 Batch = dict[str, Any]
 
@@ -29,7 +30,9 @@ def batches_in_turn(
                 builder.add(patch)
             finally:
                 dispatcher.release([patch])
-        yield copier.hand_over(copier.copy(builder.batch()))
+        batch = builder.batch()
+        dispatcher.meter.note_collate(epoch, builder.seconds)
+        yield copier.hand_over(copier.copy(batch))
 
 
 def batches_ahead(
@@ -113,7 +116,9 @@ class _Assembler:
                     self._kept.append(patch)  # not before: the slot may be written again then
                     if self._wanted >= number:
                         self._let_go()
-        return self._copier.copy(builder.batch())
+        batch = builder.batch()
+        self._dispatcher.meter.note_collate(self._epoch, builder.seconds)
+        return self._copier.copy(batch)
 
     def _let_go(self) -> None:
         kept, self._kept = self._kept, []

@@ -92,7 +92,7 @@ def explain_patch(
         made = as_subject_patch(patch)
     finally:
         dispatcher.close()
-    stats = dispatcher.meter.total(workers=1, max_length=1, plan=None)
+    stats = dispatcher.meter.total(workers=1, max_length=1)
     stages = {name: took for name, took in stats.seconds.items() if name != "ship"}
     return Explanation(
         plan.epoch, index, patch.subject, describe(patch.subject), patch.number,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -42,6 +41,8 @@ class _Tally:
         self.begin_s: float | None = None
         self.end_s = 0.0
         self.batches = BatchCounter()
+        self.counts: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.value: EpochStats | None = None
 
     def add(self, stage: str, seconds: float) -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
@@ -61,6 +62,7 @@ class _Tally:
         self.longest_wait_s = max(self.longest_wait_s, other.longest_wait_s)
         self.elapsed_s += other.elapsed()
         self.batches.merge(other.batches)
+        self.counts = other.counts if len(other.counts) else self.counts
 
 
 class Meter:
@@ -110,30 +112,29 @@ class Meter:
         tally.end_s = span[1]
         self.marks.append(Mark("wait", TRAINER, *span, epoch, None, {}))
 
-    def note_batch(self, epoch: int, subjects: Iterable[int]) -> None:
-        """Count patches that are handed out together."""
-        tally = self._tally(epoch)
-        before = tally.batches.patches
+    def note_batch(self, plan: EpochPlan, subjects: list[int]) -> None:
+        """Count patches that are handed out together, of an epoch with this plan."""
+        tally = self._tally(plan.epoch)
+        if not tally.batches.batches:
+            tally.counts = np.unique(plan.subjects, return_counts=True)[1]
         tally.batches.add(subjects)
-        tally.patches += tally.batches.patches - before
+        tally.patches += len(subjects)
 
-    def epochs(
-        self, workers: int, max_length: int, plan: Callable[[int], EpochPlan]
-    ) -> tuple[EpochStats, ...]:
+    def epochs(self, workers: int, max_length: int) -> tuple[EpochStats, ...]:
         """Return what was counted in each epoch in which the trainer asked for patches."""
         return tuple(
-            _value(epoch, tally, workers, max_length, plan(epoch))
+            _known(epoch, tally, workers, max_length)
             for epoch, tally in sorted(self._tallies.items())
             if tally.begin_s is not None
         )
 
-    def total(self, workers: int, max_length: int, plan: EpochPlan | None) -> EpochStats:
+    def total(self, workers: int, max_length: int) -> EpochStats:
         """Return what was counted in all epochs."""
         merged = _Tally()
         merged.merge(self._past)
-        for tally in list(self._tallies.values()):
+        for _, tally in sorted(self._tallies.items()):
             merged.merge(tally)
-        return _value(None, merged, workers, max_length, plan)
+        return _value(None, merged, workers, max_length)
 
     def _tally(self, epoch: int) -> _Tally:
         tally = self._tallies.get(epoch)
@@ -141,12 +142,18 @@ class Meter:
             tally = self._tallies.setdefault(epoch, _Tally())
             if len(self._tallies) > _EPOCHS_KEPT:
                 self._past.merge(self._tallies.pop(min(self._tallies)))
+        tally.value = None
         return tally
 
 
-def _value(
-    epoch: int | None, tally: _Tally, workers: int, max_length: int, plan: EpochPlan | None
-) -> EpochStats:
+def _known(epoch: int, tally: _Tally, workers: int, max_length: int) -> EpochStats:
+    """Return the value of a tally, which is not computed again before something was counted."""
+    if tally.value is None:
+        tally.value = _value(epoch, tally, workers, max_length)
+    return tally.value
+
+
+def _value(epoch: int | None, tally: _Tally, workers: int, max_length: int) -> EpochStats:
     seconds = dict(tally.seconds)
     worked = sum(seconds.get(stage, 0.0) for stage in WORKER_STAGES)
     elapsed = tally.elapsed()
@@ -155,7 +162,6 @@ def _value(
         for stage in STAGES
         for took in [seconds.get(stage, 0.0)]
     )
-    counts: npt.ArrayLike = [] if plan is None else np.unique(plan.subjects, return_counts=True)[1]
     return EpochStats(
         epoch=epoch,
         elapsed_s=elapsed,
@@ -168,7 +174,7 @@ def _value(
         longest_wait_s=tally.longest_wait_s,
         fill_mean=_share(tally.filled, tally.takes * max_length),
         busy=_share(worked, elapsed * workers),
-        mixing=tally.batches.mixing(counts),
+        mixing=tally.batches.mixing(tally.counts),
     )
 
 

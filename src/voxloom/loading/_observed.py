@@ -88,8 +88,8 @@ class ObservedQueue(Dataset[Subject], ABC):
             max_length=self.max_length,
             ready=0 if dispatcher is None else dispatcher.ready,
             held=0 if dispatcher is None else dispatcher.held,
-            epochs=self._meter.epochs(workers, self.max_length, self.plan),
-            total=self._meter.total(workers, self.max_length, self.plan(self._epoch)),
+            epochs=self._meter.epochs(workers, self.max_length),
+            total=self._meter.total(workers, self.max_length),
         )
 
     def advice(self) -> str:
@@ -232,7 +232,7 @@ class ObservedQueue(Dataset[Subject], ABC):
     def _note_batch(self, count: int) -> None:
         plan = self.plan(self._epoch)
         subjects = plan.subjects[self._delivered : self._delivered + count]
-        self._meter.note_batch(self._epoch, subjects.tolist())
+        self._meter.note_batch(plan, subjects.tolist())
         if count > 1 and not self._has_looked:
             self._has_looked = True
             self._warn_if_few_subjects(plan, count)

@@ -153,7 +153,7 @@ class QueueStats:
         }
 
     def __getitem__(self, name: str) -> Any:
-        return self.as_dict()[name]
+        return getattr(self, name) if name in _NAMES else self.as_dict()[name]
 
     def __repr__(self) -> str:
         return (
@@ -166,6 +166,7 @@ class QueueStats:
 
 
 _PLAIN: Final = ("executor", "workers", "max_length", "ready", "held")
+_NAMES: Final = (*_PLAIN, "seconds", "waited_s")
 
 
 def _facts(stats: QueueStats) -> list[str]:
