@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 def parse_arguments() -> argparse.Namespace:
     """Return what was asked for on the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=60, help="training steps (default: 60)")
+    parser.add_argument("--steps", type=int, default=50, help="training steps (default: 50)")
     parser.add_argument("--workers", type=int, default=2, help="processes that load (default: 2)")
     parser.add_argument("--patch-size", type=int, default=64, help="a multiple of 8 (default: 64)")
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="for the pictures")
@@ -71,26 +71,22 @@ def make_queue(subject: tio.Subject, patch_size: int, workers: int) -> tio.Queue
 
 def make_model() -> torch.nn.Module:
     """Return a small 3D U-Net: one channel in, one score for each tissue out."""
-    return UNet(
-        spatial_dims=3,
-        in_channels=1,
-        out_channels=len(TISSUES),
-        channels=(12, 24, 48),
-        strides=(2, 2),
-        num_res_units=1,
-        norm="batch",  # not instance: brightness tells tissues apart
-    )
+    layers = {"channels": (12, 24, 48), "strides": (2, 2), "num_res_units": 1}
+    # Not instance normalisation, the default: brightness tells tissues apart.
+    return UNet(3, 1, len(TISSUES), norm="batch", **layers)
 
 
 def train(queue: tio.Queue, model: torch.nn.Module, steps: int) -> Training:
     """Train for some steps, as many epochs as that takes; return what was seen."""
     loader = DataLoader(queue, batch_size=BATCH_SIZE)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     seen = Training(queue)
     with tqdm(total=steps, desc="training", unit="step") as bar:
         while len(seen.losses) < steps:
             for batch in seen.timeline.watch(loader):
                 seen.note(batch, train_step(model, optimizer, batch))
+                schedule.step()
                 bar.set_postfix(loss=f"{seen.losses[-1]:.3f}", refresh=False)
                 bar.update()
                 if len(seen.losses) == steps:
