@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from voxloom.data import SubjectsLoader as SubjectsLoader
     from voxloom.data import UniformSampler as UniformSampler
     from voxloom.data import WeightedSampler as WeightedSampler
+    from voxloom.inference import infer as infer
     from voxloom.io import open_volume as open_volume
     from voxloom.subjects import AFFINE as AFFINE
     from voxloom.subjects import DATA as DATA
@@ -60,6 +61,7 @@ _WHERE = {
     "WeightedSampler": "patches",
     "Queue": "loading",
     "SubjectsLoader": "loading",
+    "infer": "inference",
     "open_volume": "io",
     "Image": "subjects",
     "LabelMap": "subjects",

@@ -1,0 +1,202 @@
+"""Where the planes of an output go as they are finished: memory, an array, Zarr or NIfTI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+import numpy as np
+
+from voxloom._errors import InferenceError
+from voxloom.geometry import Affine, Shape3
+from voxloom.io import Array, Shape4, open_volume
+from voxloom.io._nifti_slabs import NiftiSlabWriter
+from voxloom.io._zarr_python import create_array
+from voxloom.subjects import ScalarImage
+
+if TYPE_CHECKING:
+    import torch
+
+_CHUNK = 64
+_NIFTI = (".nii", ".nii.gz")
+
+
+class Sink(Protocol):
+    """Takes slabs ``(C, w, h, d)`` that follow each other along one axis, each once."""
+
+    axis: int
+    thickness: int
+
+    def write(self, first: int, slab: torch.Tensor) -> None:
+        """Take the planes from `first` on; all slabs but the last are whole multiples."""
+
+    def finish(self) -> ScalarImage:
+        """Return the whole as an image."""
+
+    def abandon(self) -> None:
+        """Remove what is not finished."""
+
+
+def sweep_axis(outs: list[Any]) -> int:
+    """Return the axis along which outputs are written: the slowest one of their files.
+
+    Examples
+    --------
+    >>> sweep_axis(["a.nii"]), sweep_axis(["a.zarr", None])
+    (2, 0)
+    """
+    return 2 if any(_suffix(out) == ".nii" for out in outs) else 0
+
+
+def check_out(out: Any) -> None:
+    """Raise InferenceError unless `out` is something that an output can be written to."""
+    if out is None or _suffix(out) in (".zarr", *_NIFTI):
+        return
+    if isinstance(out, str | os.PathLike):
+        raise InferenceError(
+            f"out is written as .zarr, .nii or .nii.gz, or is an array; got {os.fspath(out)!r}"
+        )
+    if not all(hasattr(out, name) for name in ("shape", "dtype", "__setitem__")):
+        raise InferenceError(
+            f"out is a path, an array (C, W, H, D), or None, got {type(out).__name__}"
+        )
+
+
+def open_sink(out: Any, axis: int, spatial_shape: Shape3, affine: Affine) -> Sink:
+    """Return what writes to `out`, which is None, a path or an array ``(C, W, H, D)``."""
+    if out is None or not isinstance(out, str | os.PathLike):
+        return ArraySink(out, axis, spatial_shape, affine)
+    if _suffix(out) == ".zarr":
+        return ZarrSink(Path(out), axis, spatial_shape, affine)
+    if _suffix(out) == ".nii":
+        return NiftiSink(Path(out), axis, spatial_shape, affine)
+    return ArraySink(None, axis, spatial_shape, affine, save_as=out)
+
+
+@final
+class ArraySink:
+    """Writes to an array, its own or one that was given; saves it if there is a name."""
+
+    thickness = 1
+
+    def __init__(
+        self, array: Any, axis: int, spatial_shape: Shape3, affine: Affine, save_as: Any = None
+    ) -> None:
+        if array is not None and tuple(array.shape[1:]) != spatial_shape:
+            expected = ", ".join(map(str, spatial_shape))
+            raise InferenceError(f"out has shape (C, {expected}), got {tuple(array.shape)}")
+        self.axis = axis
+        self._array, self._given = array, array is not None
+        self._spatial_shape, self._affine, self._save_as = spatial_shape, affine, save_as
+
+    def write(self, first: int, slab: torch.Tensor) -> None:
+        """Copy the slab to its place."""
+        voxels = as_array(slab)
+        if self._array is None:
+            self._array = np.empty((len(voxels), *self._spatial_shape), dtype=voxels.dtype)
+        if self._array.shape[0] != len(voxels):
+            raise InferenceError(
+                f"out has {self._array.shape[0]} channels, the network returns {len(voxels)}"
+            )
+        place: list[slice] = [slice(None)] * 4
+        place[1 + self.axis] = slice(first, first + voxels.shape[1 + self.axis])
+        self._array[tuple(place)] = voxels
+
+    def finish(self) -> ScalarImage:
+        """Return an image over the array, or of the saved file."""
+        array = self._array
+        if self._given and not isinstance(array, np.ndarray) and not hasattr(array, "detach"):
+            array = np.asarray(array)
+        image = ScalarImage(tensor=array, affine=self._affine)
+        if self._save_as is None:
+            return image
+        image.save(self._save_as)
+        return ScalarImage(self._save_as)
+
+    def abandon(self) -> None:
+        """Do nothing: what was given is the caller's."""
+
+
+@final
+class ZarrSink:
+    """Writes a Zarr array ``(C, W, H, D)`` with the attribute ``affine``, each chunk once."""
+
+    thickness = _CHUNK
+
+    def __init__(self, path: Path, axis: int, spatial_shape: Shape3, affine: Affine) -> None:
+        self.axis = axis
+        self._path, self._spatial_shape, self._affine = path, spatial_shape, affine
+        self._array: Any = None
+
+    def write(self, first: int, slab: torch.Tensor) -> None:
+        """Write the chunks of the slab."""
+        voxels = as_array(slab)
+        if self._array is None:
+            w, h, d = self._spatial_shape
+            shape: Shape4 = (len(voxels), w, h, d)
+            self._array = create_array(
+                os.fspath(self._path),
+                shape,
+                (1, *(min(n, _CHUNK) for n in shape[1:])),
+                voxels.dtype,
+                {"affine": self._affine.tolist()},
+            )
+        place: list[slice] = [slice(None)] * 4
+        place[1 + self.axis] = slice(first, first + voxels.shape[1 + self.axis])
+        self._array[tuple(place)] = voxels
+
+    def finish(self) -> ScalarImage:
+        """Return an image that reads from the store."""
+        return ScalarImage.from_source(open_volume(self._path))
+
+    def abandon(self) -> None:
+        """Remove the unfinished store."""
+        if self._array is not None:
+            shutil.rmtree(self._path, ignore_errors=True)
+
+
+@final
+class NiftiSink:
+    """Writes an uncompressed NIfTI file, which appears when it is whole."""
+
+    thickness = 1
+
+    def __init__(self, path: Path, axis: int, spatial_shape: Shape3, affine: Affine) -> None:
+        self.axis = axis
+        self._path, self._spatial_shape, self._affine = path, spatial_shape, affine
+        self._writer: NiftiSlabWriter | None = None
+
+    def write(self, first: int, slab: torch.Tensor) -> None:
+        """Write the slices of the slab."""
+        voxels = as_array(slab)
+        voxels = voxels.view(np.uint8) if voxels.dtype == np.bool_ else voxels
+        if self._writer is None:
+            w, h, d = self._spatial_shape
+            shape: Shape4 = (len(voxels), w, h, d)
+            self._writer = NiftiSlabWriter(self._path, shape, voxels.dtype, self._affine)
+        self._writer.write(first, voxels)
+
+    def finish(self) -> ScalarImage:
+        """Return an image that reads from the file."""
+        assert self._writer is not None
+        return ScalarImage(self._writer.finish())
+
+    def abandon(self) -> None:
+        """Remove the unfinished file."""
+        if self._writer is not None:
+            self._writer.abandon()
+
+
+def as_array(slab: torch.Tensor) -> Array:
+    """Return the voxels of a slab in the memory of the CPU."""
+    array: Array = slab.cpu().numpy()
+    return array
+
+
+def _suffix(out: Any) -> str:
+    if not isinstance(out, str | os.PathLike):
+        return ""
+    name = Path(out).name.lower()
+    return next((s for s in (".nii.gz", ".nii", ".zarr") if name.endswith(s)), "")
