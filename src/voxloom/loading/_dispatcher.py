@@ -8,44 +8,21 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from voxloom._errors import QueueError, VoxloomError
 from voxloom.loading._failures import interrupted, listener_lost, worker_broken
+from voxloom.loading._faults import FaultOptions
 from voxloom.loading._ledger import Ledger
 from voxloom.loading._messages import Began, Broken, Event, Executor, Failed, Lost, Made, Ready
 from voxloom.loading._meter import Meter
 from voxloom.loading._plan import EpochPlan
 from voxloom.loading._recovery import Recovery
-from voxloom.loading._replacement import ErrorPolicy, Replacements, Substitutes
 from voxloom.loading._running import Patch
 from voxloom.loading._slots import SlotMemory
 
 _logger = logging.getLogger("voxloom")
 _GRACE_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FaultOptions:
-    """What is done about faults.
-
-    Parameters
-    ----------
-    policy : ErrorPolicy
-        How often work is tried, and what follows.
-    substitutes : Substitutes, optional
-        Who stands in for whom, where the policy replaces subjects.
-    replacements : Replacements
-        Where replaced subjects are counted.
-    timeout_s : float
-        How long workers may report nothing while the trainer waits, in seconds.
-    """
-
-    policy: ErrorPolicy = field(default_factory=ErrorPolicy)
-    substitutes: Substitutes | None = None
-    replacements: Replacements = field(default_factory=lambda: Replacements(0))
-    timeout_s: float = 300.0
 
 
 class Dispatcher:

@@ -46,7 +46,7 @@ class InlineExecutor:
         return ""
 
     def kill(self, worker: int) -> bool:
-        """The trainer cannot be ended."""
+        """Tell that the trainer cannot be ended."""
         return False
 
     def wake(self) -> None:

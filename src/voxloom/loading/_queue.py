@@ -9,16 +9,16 @@ import time
 import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Self
+from typing import Any, Self, final
 
 import torch
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import get_worker_info
 
 from voxloom._errors import QueueError
 from voxloom._random import Stream
 from voxloom.loading._assembly import batches_ahead, batches_in_turn
 from voxloom.loading._batch import as_subject_patch
-from voxloom.loading._dispatcher import Dispatcher, Patch
+from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import (
     Epochs,
     SampledVisits,
@@ -27,14 +27,19 @@ from voxloom.loading._epochs import (
     peek_subjects,
     weighted_visits,
 )
+from voxloom.loading._execution import ExecutorName, choose_executor, make_executor
 from voxloom.loading._failures import describe
-from voxloom.loading._inline import InlineExecutor
+from voxloom.loading._faults import FaultOptions
 from voxloom.loading._memory import QueueMemory, estimate
 from voxloom.loading._messages import Executor
+from voxloom.loading._meter import Meter
+from voxloom.loading._observed import ObservedQueue
 from voxloom.loading._patch_transform import PatchTransform, check_patch_transform
 from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule
-from voxloom.loading._processes import ProcessExecutor, StartMethod
+from voxloom.loading._processes import StartMethod
 from voxloom.loading._ranks import agree_on, find_share
+from voxloom.loading._replacement import OnError
+from voxloom.loading._running import Patch
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._state import fingerprint, make_state, read_state
@@ -45,7 +50,8 @@ from voxloom.subjects import Subject, as_subject, teach_default_collate
 _logger = logging.getLogger("voxloom")
 
 
-class Queue(Dataset[Subject]):
+@final
+class Queue(ObservedQueue):
     """Patches of many subjects, mixed and ready before the trainer asks.
 
     Subjects are loaded, transformed and cut by workers; their patches wait in the queue and
@@ -92,6 +98,22 @@ class Queue(Dataset[Subject]):
         Changes each patch in the worker: gets what ``sampler(subject)`` gives and returns a
         subject. Where it has a parameter ``rng``, it gets a generator of its own for each
         patch; else the global generators are seeded for each.
+    executor : {'processes', 'threads', 'inline'}, optional
+        Who works: processes, unless ``num_workers`` is 0, or threads of this process. With
+        threads, transforms take their generator as the argument ``rng``.
+    on_error : {'raise', 'retry', 'replace'}
+        What follows when a patch cannot be made: an error; an error once `retries` more runs
+        have failed too; or, after these, the patches of another subject, which the plan alone
+        decides. The epoch's count stays exact, a warning is logged for each subject, and
+        ``state_dict()["replaced"]`` lists them.
+    retries : int
+        How often work that failed is done again, elsewhere if possible.
+    max_replaced : int, optional
+        The most subjects that may be replaced in a run. By default one in a hundred, at least
+        one.
+    timeout : float
+        How long, in seconds, workers may report nothing while the trainer waits, before those
+        at work count as hung.
 
     Raises
     ------
@@ -135,6 +157,11 @@ class Queue(Dataset[Subject]):
         world: int | None = None,
         lanes: int | None = None,
         patch_transform: PatchTransform | None = None,
+        executor: ExecutorName | None = None,
+        on_error: OnError = "raise",
+        retries: int = 1,
+        max_replaced: int | None = None,
+        timeout: float = 300.0,
     ) -> None:
         _check_arguments(subjects_dataset, sampler, schedule, start_method)
         _check_whole("max_length", max_length, least=1)
@@ -147,9 +174,13 @@ class Queue(Dataset[Subject]):
         self.num_workers = int(num_workers)
         self.verbose = verbose
         self._start_method: StartMethod = start_method
+        self._executor = choose_executor(executor, self.num_workers)
         self._patch_transform = check_patch_transform(patch_transform)
         self._subjects = peek_subjects(subjects_dataset)
         self._counts = count_patches(self._subjects, self.samples_per_volume, sampler)
+        self._faults = FaultOptions.of(
+            on_error, retries, max_replaced, timeout, num_subjects=len(self._counts)
+        )
         self._seed_is_given = seed is not None
         self._options = PlanOptions(
             seed=_draw_seed() if seed is None else int(seed),
@@ -164,7 +195,8 @@ class Queue(Dataset[Subject]):
         self._epoch = self._delivered = 0
         self._is_open = False
         self._asked: set[int] = set()
-        self._waited_s = 0.0
+        self._meter = Meter()
+        self._is_fresh, self._has_looked = True, False
         self._passes = 0
         self._ahead: Generator[Any] | None = None
         self._dispatcher: Dispatcher | None = None
@@ -196,6 +228,8 @@ class Queue(Dataset[Subject]):
         return len(self)
 
     def __len__(self) -> int:
+        if not self._is_open:
+            self._notice_ranks()
         return self._epochs.length(self._epoch)
 
     def __getitem__(self, index: int) -> Subject:
@@ -270,7 +304,7 @@ class Queue(Dataset[Subject]):
                 self._is_going_on(number)
                 start = time.perf_counter()
                 batch = next(batches)
-                self._waited_s += time.perf_counter() - start
+                self._note_wait(start)
                 self._deliver(len(places))
                 yield batch
         if self._is_going_on(number):  # what was left out of the last batch
@@ -302,7 +336,9 @@ class Queue(Dataset[Subject]):
         the start of the next.
         """
         delivered = self._delivered * self._epochs.share.world
-        return self._state_at(self._epoch, delivered)
+        state = self._state_at(self._epoch, delivered)
+        state["replaced"] = self._faults.replacements.state((self._epoch, self._delivered))
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state: the next pass yields what remained of its epoch.
@@ -315,21 +351,11 @@ class Queue(Dataset[Subject]):
         epoch, delivered = read_state(state, self._state_at(0, 0))
         if isinstance(self._visits, SampledVisits):
             self._visits.restore(state.get("visits"))
+        self._faults.replacements.restore(state.get("replaced"))
         self._epoch, self._delivered = epoch, delivered // self._epochs.share.world
         self._leave_pass()
         if self._dispatcher is not None:
             self._dispatcher.seek(self._epoch, self._delivered)
-
-    def stats(self) -> dict[str, Any]:
-        """Return what was measured so far: seconds of each stage over all workers, and waits."""
-        seconds = {} if self._dispatcher is None else dict(self._dispatcher.seconds)
-        ready = 0 if self._dispatcher is None else self._dispatcher.ready
-        return {
-            "seconds": seconds,
-            "waited_s": self._waited_s,
-            "held": self.num_patches,
-            "ready": ready,
-        }
 
     def close(self) -> None:
         """End the workers and give the memory back. A closed queue cannot be used again."""
@@ -346,6 +372,7 @@ class Queue(Dataset[Subject]):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state["_dispatcher"] = state["_ahead"] = None
+        state["_meter"] = Meter()
         return state
 
     def __repr__(self) -> str:
@@ -407,13 +434,19 @@ class Queue(Dataset[Subject]):
     def _start(self) -> Dispatcher:
         if self._dispatcher is None:
             self._agree_with_other_ranks()
-            memory = SlotMemory(self._num_slots(), shared=self.num_workers > 0)
+            memory = SlotMemory(self._num_slots(), shared=self._executor == "processes")
             self._dispatcher = Dispatcher(
                 self._epochs.plan,
                 self._make_executor(memory),
                 memory,
                 is_background=self.num_workers > 0,
                 describe=functools.partial(describe, self._subjects),
+                faults=self._faults.with_substitutes(
+                    self.seed,
+                    self._epochs.subjects,
+                    self._epochs.counts if isinstance(self.sampler, GridSampler) else None,
+                ),
+                meter=self._meter,
             )
             weakref.finalize(self, self._dispatcher.close)
             self._dispatcher.seek(self._epoch, self._delivered)
@@ -421,12 +454,12 @@ class Queue(Dataset[Subject]):
         return self._dispatcher
 
     def _make_executor(self, memory: SlotMemory) -> Executor:
-        spec = WorkSpec(
-            self.subjects_dataset, self.sampler, self.seed, self._patch_transform
+        return make_executor(
+            self._executor, self._work(), memory, self.num_workers, self._start_method
         )
-        if not self.num_workers:
-            return InlineExecutor(spec, memory)
-        return ProcessExecutor(spec, memory, self.num_workers, self._start_method)
+
+    def _work(self) -> WorkSpec:
+        return WorkSpec(self.subjects_dataset, self.sampler, self.seed, self._patch_transform)
 
     def _agree_with_other_ranks(self) -> None:
         """Look ranks up, which may have come to be since the queue was made, and share a seed."""
@@ -437,14 +470,19 @@ class Queue(Dataset[Subject]):
             epochs = self._current_epochs()
         self._epochs = epochs
 
+    def _notice_ranks(self) -> None:
+        """Follow ranks that came to be after the queue was made, or its workers began."""
+        epochs = self._current_epochs()
+        if epochs.share != self._epochs.share:
+            self.close()
+            self._dispatcher, self._epochs = None, epochs
+
     def _begin_pass(self) -> int:
         if self._is_open and self._delivered:
             self._epoch, self._delivered = self._epoch + 1, 0
         self._leave_pass()
-        self._is_open = True
-        if self._current_epochs().share != self._epochs.share:
-            self.close()  # ranks came to be after the workers began
-            self._dispatcher = None
+        self._is_open = self._is_fresh = True
+        self._notice_ranks()
         self._start().seek(self._epoch, self._delivered)
         self._log("epoch %d begins at patch %d", self._epoch, self._delivered)
         return self._passes
@@ -481,7 +519,7 @@ class Queue(Dataset[Subject]):
         for place in range(self._delivered, self._delivered + count):
             start = time.perf_counter()
             patch = dispatcher.take(self._epoch, place)
-            self._waited_s += time.perf_counter() - start
+            self._note_wait(start)
             try:
                 yield patch
             finally:
@@ -489,6 +527,7 @@ class Queue(Dataset[Subject]):
         self._deliver(count)
 
     def _deliver(self, count: int) -> None:
+        self._note_batch(count)
         self._delivered += count
         if self._delivered == len(self):
             self._end_pass()

@@ -1,0 +1,58 @@
+"""Who does the work: the trainer itself, threads or processes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voxloom.loading._inline import InlineExecutor
+from voxloom.loading._messages import Executor
+from voxloom.loading._processes import ProcessExecutor, StartMethod
+from voxloom.loading._slots import SlotMemory
+from voxloom.loading._threads import ThreadExecutor
+from voxloom.loading._work import WorkSpec
+
+ExecutorName = Literal["processes", "threads", "inline"]
+
+
+def choose_executor(wanted: str | None, num_workers: int) -> ExecutorName:
+    """Return who works: what is wanted, else processes if there are workers.
+
+    Raises
+    ------
+    ValueError
+        If there is no such executor, or it does not go with the number of workers.
+
+    Examples
+    --------
+    >>> choose_executor(None, 0), choose_executor(None, 2), choose_executor("threads", 2)
+    ('inline', 'processes', 'threads')
+    """
+    names: dict[str | None, ExecutorName] = {
+        None: "processes" if num_workers else "inline",
+        "processes": "processes",
+        "threads": "threads",
+        "inline": "inline",
+    }
+    if wanted not in names:
+        raise ValueError(f"executor is 'processes', 'threads' or 'inline', got {wanted!r}")
+    if (names[wanted] == "inline") != (num_workers == 0):
+        raise ValueError(
+            f"executor='inline' is for num_workers=0 and the others are for more, got "
+            f"executor={wanted!r} and num_workers={num_workers}"
+        )
+    return names[wanted]
+
+
+def make_executor(
+    name: ExecutorName,
+    spec: WorkSpec,
+    memory: SlotMemory,
+    num_workers: int,
+    start_method: StartMethod,
+) -> Executor:
+    """Start the workers."""
+    if name == "inline":
+        return InlineExecutor(spec, memory)
+    if name == "threads":
+        return ThreadExecutor(spec, memory, num_workers)
+    return ProcessExecutor(spec, memory, num_workers, start_method)

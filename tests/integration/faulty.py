@@ -1,0 +1,84 @@
+"""Transforms that fail as data, machines and people do: worker processes import them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from voxloom import ScalarImage, Subject
+
+
+def make_subjects(count: int, size: int = 8) -> list[Subject]:
+    """Return subjects whose voxels all differ, so that a patch tells where it comes from."""
+    voxels = np.arange(count * size**3, dtype=np.int32).reshape(count, 1, size, size, size)
+    return [
+        Subject(t1=ScalarImage(tensor=voxels[number]), number=number) for number in range(count)
+    ]
+
+
+class FailOn:
+    """Fails for some subjects, every time."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+
+    def __call__(self, subject: Subject) -> Subject:
+        if subject.number in self.numbers:
+            raise LookupError(f"number {subject.number} is bad")
+        return subject
+
+
+class FailFirst(FailOn):
+    """Fails for some subjects, each as often as `times` says, in whichever process."""
+
+    def __init__(self, *numbers: int, folder: Path, times: int = 1) -> None:
+        super().__init__(*numbers)
+        self.folder, self.times = folder, times
+
+    def __call__(self, subject: Subject) -> Subject:
+        if subject.number in self.numbers and count_up(self.folder, subject.number) <= self.times:
+            raise OSError(f"number {subject.number} is away")
+        return subject
+
+
+class KillOn(FailOn):
+    """Kills its process, as the kernel does when there is no memory left."""
+
+    def __call__(self, subject: Subject) -> Subject:
+        if subject.number in self.numbers:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return subject
+
+
+class HangOn(FailOn):
+    """Never comes back for some subjects."""
+
+    def __call__(self, subject: Subject) -> Subject:
+        if subject.number in self.numbers:
+            time.sleep(1000)
+        return subject
+
+
+class FailOnPatch:
+    """A patch transform that fails for one patch in eleven."""
+
+    def __call__(self, subject: Subject) -> Subject:
+        if subject.t1.array.flat[0] % 11 == 0:
+            raise LookupError("a patch of eleven")
+        return subject
+
+
+def ends_python(subject: Subject) -> Subject:
+    sys.exit(f"no more after {subject.number}")
+
+
+def count_up(folder: Path, number: int) -> int:
+    """Return how often this was called for a number, over all processes."""
+    with (folder / str(number)).open("a+") as file:
+        file.write("x")
+        return file.tell()
