@@ -21,5 +21,5 @@ def test_none_takes_from_torch() -> None:
 
 @pytest.mark.parametrize("rng", [-1, 2**64, 1.5, True, "seed"])
 def test_anything_else_is_refused(rng: object) -> None:
-    with pytest.raises(TransformError, match="rng is a numpy.random.Generator, a seed"):
+    with pytest.raises(TransformError, match=r"rng is a .*Generator, a seed"):
         seed_from(rng)  # type: ignore[arg-type]

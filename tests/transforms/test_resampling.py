@@ -6,7 +6,7 @@ import pytest
 import SimpleITK
 from nibabel.processing import resample_from_to
 
-from voxloom import LabelMap, ScalarImage, Subject
+from voxloom import Image, LabelMap, ScalarImage, Subject
 from voxloom._errors import TransformError, UnknownImageError
 from voxloom.geometry import Space
 from voxloom.transforms import resample
@@ -44,11 +44,11 @@ def as_sitk(array: np.ndarray, affine: np.ndarray) -> SimpleITK.Image:
     return image
 
 
-def by_sitk(
-    array: np.ndarray, affine: np.ndarray, space: Space, kind: int, fill: float
-) -> np.ndarray:
+def by_sitk(channel: int, image: Image, space: Space, kind: int, fill: float) -> np.ndarray:
     grid = as_sitk(np.zeros(space.spatial_shape, np.float32), space.affine)
-    resampled = SimpleITK.Resample(as_sitk(array, affine), grid, SimpleITK.Transform(), kind, fill)
+    resampled = SimpleITK.Resample(
+        as_sitk(image.array[channel], image.affine), grid, SimpleITK.Transform(), kind, fill
+    )
     return SimpleITK.GetArrayFromImage(resampled).transpose()
 
 
@@ -62,15 +62,11 @@ SPACES = [
 def test_it_is_what_simpleitk_gives(subject: Subject, space: Space) -> None:
     changed = resample(subject, space, fill=-7)
     for channel in range(2):
-        expected = by_sitk(
-            subject.ct.array[channel], subject.ct.affine, space, SimpleITK.sitkLinear, -7
-        )
+        expected = by_sitk(channel, subject.ct, space, SimpleITK.sitkLinear, -7)
         assert (expected == -7).any()
         assert (expected != -7).mean() > 0.2
         np.testing.assert_allclose(changed.ct.array[channel], expected, atol=2e-5)
-    labels = by_sitk(
-        subject.seg.array[0], subject.seg.affine, space, SimpleITK.sitkNearestNeighbor, 0
-    )
+    labels = by_sitk(0, subject.seg, space, SimpleITK.sitkNearestNeighbor, 0)
     np.testing.assert_array_equal(changed.seg.array[0], labels)
     assert changed.seg.dtype == np.int16
     np.testing.assert_array_equal(changed.ct.affine, space.affine)
