@@ -1,0 +1,85 @@
+import pytest
+
+from voxloom.loading._messages import Began, Made
+from voxloom.loading._meter import Meter
+from voxloom.loading._plan import EpochPlan, PlanOptions, plan_epoch
+from voxloom.loading._slots import Layout
+from voxloom.loading._work import Job
+
+LAYOUT = Layout((), 0)
+
+
+def plan_of(epoch: int = 0) -> EpochPlan:
+    return plan_epoch([4] * 4, epoch, PlanOptions(seed=0, max_length=8))
+
+
+def run_epoch(meter: Meter, epoch: int) -> None:
+    plan, begin = plan_of(epoch), 100.0 * epoch
+    job = Job(epoch, 0, epoch, ())
+    meter.note_work(0, job, Began(0, None, LAYOUT, {"decode": 3.0, "locate": 1.0}, (0.0, 0.0)))
+    meter.note_work(1, job, Made(0, (), {"crop": 2.0}, (0.0, 0.0)))
+    for place in range(4):
+        meter.note_take(epoch, 1000, ready=place)
+    meter.note_wait(epoch, (begin, begin + 5), is_first=True)
+    meter.note_batch(plan, [0, 0, 1, 2])
+    meter.note_wait(epoch, (begin + 9, begin + 10), is_first=False)
+    meter.note_batch(plan, [3, 3, 3, 3])
+    meter.note_collate(epoch, 0.5)
+
+
+def test_an_epoch_adds_up() -> None:
+    meter = Meter()
+    run_epoch(meter, 0)
+    [epoch] = meter.epochs(workers=2, max_length=8)
+    assert (epoch.patches, epoch.nbytes, epoch.loads, epoch.batches) == (8, 4000, 1, 2)
+    assert epoch.elapsed_s == 10
+    assert epoch.seconds == {
+        "decode": 3.0, "locate": 1.0, "crop": 2.0, "collate": 0.5, "wait": 6.0
+    }  # fmt: skip
+    assert (epoch.first_wait_s, epoch.longest_wait_s, epoch.waited_s) == (5, 1, 6)
+    assert epoch.waiting_share == pytest.approx(1 / 5)
+    assert epoch.patches_per_s == pytest.approx(0.8)
+    assert epoch.step_s == pytest.approx(4)
+    assert epoch.busy == pytest.approx(6 / 20)
+    assert epoch.fill_mean == pytest.approx(6 / (4 * 8))
+    assert (epoch.mixing.distinct_mean, epoch.mixing.distinct_min) == (2, 1)
+
+
+def test_shares_of_the_workers_are_of_their_work_and_others_of_the_time() -> None:
+    meter = Meter()
+    run_epoch(meter, 0)
+    shares = {stage.stage: stage.share for stage in meter.total(2, 8).stages}
+    assert (shares["decode"], shares["wait"]) == (pytest.approx(0.5), pytest.approx(0.6))
+    assert sum(shares[s] for s in ("decode", "locate", "crop")) == pytest.approx(1)
+
+
+def test_the_total_is_of_all_epochs_also_of_those_forgotten() -> None:
+    meter = Meter()
+    for epoch in range(60):
+        run_epoch(meter, epoch)
+    total, epochs = meter.total(2, 8), meter.epochs(2, 8)
+    assert len(epochs) == 50
+    assert epochs[-1].epoch == 59
+    assert (total.patches, total.loads, total.elapsed_s) == (480, 60, 600)
+    assert total.mixing.distinct_min == 1
+
+
+def test_a_pass_that_resumes_an_epoch_adds_to_it_without_the_pause() -> None:
+    meter = Meter()
+    meter.note_wait(0, (0.0, 1.0), is_first=True)
+    meter.note_wait(0, (1000.0, 1002.0), is_first=True)
+    assert meter.total(1, 8).elapsed_s == 3
+
+
+def test_a_value_that_was_asked_for_before_is_not_kept_once_more_is_counted() -> None:
+    meter = Meter()
+    run_epoch(meter, 0)
+    before = meter.epochs(2, 8)
+    meter.note_take(0, 500, ready=0)
+    assert (before[0].nbytes, meter.epochs(2, 8)[0].nbytes) == (4000, 4500)
+
+
+def test_nothing_counted_gives_zeros() -> None:
+    total = Meter().total(2, 8)
+    assert (total.patches, total.patches_per_s, total.waiting_share, total.step_s) == (0, 0, 0, 0)
+    assert Meter().epochs(2, 8) == ()
