@@ -62,6 +62,11 @@ class PatchLoader:
         """The loader itself: frameworks call ``loader.sampler.set_epoch(epoch)``."""
         return self
 
+    @property
+    def batch_sampler(self) -> None:
+        """Nothing: the queue decides what is in a batch."""
+        return
+
     def set_epoch(self, epoch: int) -> None:
         """Let the next pass be of this epoch, from its start unless the queue is within it.
 
