@@ -18,6 +18,7 @@ from voxloom._errors import QueueError
 from voxloom.loading._advice import advise
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import Epochs, Visits, count_patches
+from voxloom.loading._execution import ExecutorName
 from voxloom.loading._explain import Explanation, explain_patch
 from voxloom.loading._failures import describe
 from voxloom.loading._memory import QueueMemory
@@ -42,6 +43,7 @@ class ObservedQueue(Dataset[Subject], ABC):
     sampler: PatchSampler | GridSampler
     _delivered: int
     _dispatcher: Dispatcher | None
+    _executor: ExecutorName
     _epoch: int
     _epochs: Epochs
     _has_looked: bool
@@ -82,8 +84,9 @@ class ObservedQueue(Dataset[Subject], ABC):
     def stats(self) -> QueueStats:
         """Return what was measured so far; print it for a table. See `QueueStats`."""
         workers, dispatcher = max(self.num_workers, 1), self._dispatcher
+        how = f" ({self._start_method})" if self._executor == "processes" else ""
         return QueueStats(
-            executor=f"processes ({self._start_method})" if self.num_workers else "inline",
+            executor=f"{self._executor}{how}",
             workers=workers,
             max_length=self.max_length,
             ready=0 if dispatcher is None else dispatcher.ready,
