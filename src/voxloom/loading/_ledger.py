@@ -16,6 +16,9 @@ from voxloom.loading._work import Job
 
 # A worker finishes one job while the next already waits in its pipe.
 _JOBS_A_WORKER: Final = 2
+# So many patches are asked of a job at once that questions and reports fit in a pipe: else the
+# two ends could wait for each other to read.
+_MOST_ASKED: Final = 500
 
 
 class Ledger:
@@ -201,7 +204,10 @@ class Ledger:
         if not self._free or not self._pending or not self._memory.slot_bytes:
             return False
         running = self._pending[0]
-        places = running.job.places[running.granted :][: len(self._free)]
+        room = min(len(self._free), _MOST_ASKED - len(running.waiting))
+        if room <= 0:
+            return False
+        places = running.job.places[running.granted : running.granted + room]
         grants = [(place, patch, self._free.pop()) for place, patch in places]
         running.granted += len(grants)
         running.waiting.update((grant[0], grant) for grant in grants)
