@@ -17,6 +17,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from voxloom import Queue, Subject, SubjectsDataset, UniformSampler
+from voxloom.loading._inline import InlineExecutor
+from voxloom.loading._messages import Cut
 
 pytestmark = pytest.mark.filterwarnings("ignore:batches of")  # small queues mix little
 
@@ -220,6 +222,32 @@ def test_a_shuffling_loader_keeps_epochs_exact(make_queue: MakeQueue) -> None:
     loader = DataLoader(queue, batch_size=4, shuffle=True)
     for epoch in range(3):
         assert flat(batch["number"].tolist() for batch in loader) == planned(queue, epoch)
+
+
+def test_a_shuffling_loader_that_was_left_is_told_not_to_shuffle(make_queue: MakeQueue) -> None:
+    queue = make_queue(count=40)
+    loader = DataLoader(queue, batch_size=4, shuffle=True)
+    torch.manual_seed(3)
+    next(iter(loader))
+    with pytest.raises(RuntimeError, match="use shuffle=False: the queue shuffles by itself"):
+        list(loader)
+
+
+def test_a_subject_of_many_patches_is_asked_for_in_small_questions(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    send = InlineExecutor.send
+
+    def watch(self: InlineExecutor, worker: int, command: Any) -> None:
+        asked.extend([len(command.patches)] if isinstance(command, Cut) else [])
+        send(self, worker, command)
+
+    monkeypatch.setattr(InlineExecutor, "send", watch)
+    queue = make_queue(2, 1200, max_length=4000, patch_size=1)
+    numbers = flat(batch["number"].tolist() for batch in queue.batches(300))
+    assert numbers == planned(queue, 0)
+    assert max(asked) <= 500
 
 
 def test_a_shuffling_loader_goes_on_from_a_state(make_queue: MakeQueue) -> None:

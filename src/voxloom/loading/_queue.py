@@ -247,6 +247,7 @@ class Queue(ObservedQueue):
                 "Queue(..., num_workers=...) instead"
             )
         if not self._asked or not self._asked.isdisjoint(indices):
+            self._check_loader_begins()
             self._begin_pass()
         elif not self._is_open:  # a resumed epoch is over before the loader knows
             self._asked.clear()
@@ -486,6 +487,16 @@ class Queue(ObservedQueue):
         self._start().seek(self._epoch, self._delivered)
         self._log("epoch %d begins at patch %d", self._epoch, self._delivered)
         return self._passes
+
+    def _check_loader_begins(self) -> None:
+        """Raise where a loader asks again in the middle of a pass, and it cannot be told why."""
+        is_in_turn = self._asked == set(range(len(self._asked)))
+        if self._is_open and not is_in_turn:
+            raise QueueError(
+                "a DataLoader with shuffle=True, or with a sampler of its own, was left before "
+                "its end, so it cannot be told where the next epoch begins; use shuffle=False: "
+                "the queue shuffles by itself"
+            )
 
     def _leave_pass(self) -> None:
         if self._ahead is not None:
