@@ -29,8 +29,9 @@ class ZarrArray:
     version : int
         2 or 3.
     shape, chunks, shard : tuple of int
-        Lengths of the array, of a chunk, and of what one key holds; the last two are equal
-        where the array is not sharded.
+        Lengths of the array, of a chunk, and of what one key holds.
+    is_sharded : bool
+        Whether what one key holds ends with an index of its chunks, one or many.
     dtype : numpy.dtype
         As stored, byte order included.
     fill : float or int
@@ -50,6 +51,7 @@ class ZarrArray:
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
     shard: tuple[int, ...]
+    is_sharded: bool
     dtype: np.dtype[Any]
     fill: Any
     codec: str | None
@@ -57,11 +59,6 @@ class ZarrArray:
     separator: str
     axes: tuple[str, ...] | None
     attributes: dict[str, Any]
-
-    @property
-    def is_sharded(self) -> bool:
-        """Whether one key holds several chunks and their index."""
-        return self.chunks != self.shard
 
     @property
     def chunk_bytes(self) -> int:
@@ -132,6 +129,7 @@ def _parse_2(path: str, metadata: Mapping[str, Any], attributes: Mapping[str, An
         shape=tuple(metadata["shape"]),
         chunks=chunks,
         shard=chunks,
+        is_sharded=False,
         dtype=dtype,
         fill=_fill(metadata.get("fill_value"), dtype),
         codec=codec if plain else None,
@@ -148,7 +146,8 @@ def _parse_3(path: str, metadata: Mapping[str, Any]) -> ZarrArray:
     codecs = metadata["codecs"]
     shard = tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"])
     chunks, supported = shard, True
-    if len(codecs) == 1 and codecs[0]["name"] == "sharding_indexed":
+    is_sharded = len(codecs) == 1 and codecs[0]["name"] == "sharding_indexed"
+    if is_sharded:
         inner = codecs[0]["configuration"]
         chunks, codecs = tuple(inner["chunk_shape"]), inner["codecs"]
         names = [codec["name"] for codec in inner["index_codecs"]]
@@ -163,6 +162,7 @@ def _parse_3(path: str, metadata: Mapping[str, Any]) -> ZarrArray:
         shape=tuple(metadata["shape"]),
         chunks=chunks,
         shard=shard,
+        is_sharded=is_sharded,
         dtype=dtype.newbyteorder("<" if little else ">"),
         fill=_fill(metadata.get("fill_value"), dtype),
         codec=codec if supported else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from isal import isal_zlib
 
 from voxloom._errors import PreparedError
 from voxloom.geometry import Box
@@ -21,7 +21,6 @@ from voxloom.subjects import LABEL, Image, Subject
 
 RECORD: Final = "subject.json"
 UNFINISHED: Final = ".unfinished"
-_DIGEST_BYTES: Final = 16
 _PIECE_BYTES: Final = 1 << 20
 _FORBIDDEN: Final = frozenset('/\\:*?"<>|\0')
 
@@ -64,12 +63,12 @@ def write_subject(subject: Subject, folder: Path, settings: Settings) -> dict[st
 
 
 def checksums(folder: Path) -> dict[str, Any]:
-    """Return size and blake2b of every file in a folder but its record, by name."""
+    """Return size and CRC-32 of every file in a folder but its record, by name."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != RECORD)
     return {
         file.relative_to(folder).as_posix(): {
             "bytes": file.stat().st_size,
-            "blake2b": _checksum(file),
+            "crc32": _checksum(file),
         }
         for file in files
     }
@@ -131,8 +130,8 @@ def _in_c_order(voxels: Array) -> Array:
 
 
 def _checksum(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    value = 0
     with path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
+            value = isal_zlib.crc32(piece, value)
+    return f"{value:08x}"

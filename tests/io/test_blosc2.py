@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxloom._errors import VolumeReadError
+from voxloom.io import Blosc2Source
+
+blosc2 = pytest.importorskip("blosc2")
+VOXELS = np.arange(4 * 5 * 6, dtype=np.float32).reshape(1, 4, 5, 6)
+
+
+def test_what_nnunet_writes_is_read(tmp_path: Path) -> None:
+    # One array (C, z, y, x) a file, chunked, lz4hc, as its 2.8 does.
+    options = {"codec": blosc2.Codec.LZ4HC, "clevel": 8}
+    path = str(tmp_path / "case.b2nd")
+    blosc2.asarray(VOXELS, urlpath=path, chunks=(1, 4, 4, 4), blocks=(1, 2, 2, 2), cparams=options)
+    source = Blosc2Source(path)
+    np.testing.assert_array_equal(source.read(), VOXELS)
+    np.testing.assert_array_equal(source.affine, np.eye(4))
+
+
+def test_the_affine_is_among_the_metadata(tmp_path: Path, oblique: np.ndarray) -> None:
+    array = blosc2.asarray(VOXELS, urlpath=str(tmp_path / "a.b2nd"))
+    array.schunk.vlmeta["affine"] = oblique.tolist()
+    np.testing.assert_array_equal(Blosc2Source(tmp_path / "a.b2nd").affine, oblique)
+
+
+def test_a_file_that_is_cut_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.b2nd"
+    blosc2.asarray(VOXELS, urlpath=str(path))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(VolumeReadError, match=r"a\.b2nd: says it has \d+ bytes, it has \d+"):
+        Blosc2Source(path)

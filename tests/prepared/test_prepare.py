@@ -1,0 +1,215 @@
+import hashlib
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from voxloom._errors import PreparedError, SubjectError
+from voxloom.geometry import Box
+from voxloom.io import write_nifti
+from voxloom.prepared import _prepare, open_prepared, prepare
+from voxloom.subjects import Image, LabelMap, ScalarImage, Subject, SubjectsDataset
+from voxloom.testing._reader_contract import check_reader
+
+AFFINE = np.array([[0, -2.5, 0, 9], [0.5, 0, 0.1, -4], [0, 0, -3, 20], [0, 0, 0, 1.0]])
+
+
+def subjects(count: int = 3) -> list[Subject]:
+    rng = np.random.default_rng(0)
+    return [
+        Subject(
+            t1=ScalarImage(tensor=rng.integers(-9, 99, (1, 17, 18, 19), np.int16), affine=AFFINE),
+            seg=LabelMap(tensor=rng.integers(0, 4, (1, 17, 18, 19), np.uint8), affine=AFFINE),
+            age=40 + number,
+        )
+        for number in range(count)
+    ]
+
+
+def double(subject: Subject) -> Subject:
+    return subject.replace(t1=subject.t1.with_data(subject.t1.array * 2), doubled=True)
+
+
+def slowly(subject: Subject) -> Subject:
+    time.sleep(0.05)
+    return double(subject)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+@pytest.fixture(params=["nifti", "zarr"])
+def layout(request: pytest.FixtureRequest) -> str:
+    if request.param == "zarr":
+        pytest.importorskip("numcodecs")
+    return str(request.param)
+
+
+def test_subjects_come_back_as_the_transform_made_them(tmp_path: Path, layout: str) -> None:
+    given = subjects()
+    dataset = prepare(SubjectsDataset(given, double), tmp_path, layout=layout)
+    assert len(dataset) == 3
+    for before, after in zip(given, dataset, strict=True):
+        np.testing.assert_array_equal(after.t1.array, before.t1.array * 2)
+        np.testing.assert_array_equal(after.seg.array, before.seg.array)
+        np.testing.assert_array_equal(after.t1.affine, before.t1.affine)
+        assert (after.t1.dtype, after.seg.dtype) == (np.int16, np.uint8)
+        assert (type(after.t1), type(after.seg)) == (ScalarImage, LabelMap)
+        assert (after.age, after.doubled) == (before.age, True)
+
+
+def test_its_volumes_keep_the_contract_of_readers(tmp_path: Path, layout: str) -> None:
+    for image in prepare(SubjectsDataset(subjects(1)), tmp_path, layout=layout)[0].get_images():
+        check_reader(image.source)
+    dataset = open_prepared(tmp_path)
+    source = dataset.dry_iter()[0].t1.source
+    check_reader(source)
+    assert source.reads_regions
+
+
+def test_a_box_of_the_nifti_layout_lies_in_our_order(tmp_path: Path) -> None:
+    source = prepare(SubjectsDataset(subjects(1)), tmp_path).dry_iter()[0].t1.source
+    patch = source.read(Box((1, 2, 3), (9, 9, 9)))
+    assert patch.strides[3] == 2
+    assert not patch.flags.owndata
+
+
+def test_nibabel_shows_the_nifti_layout_where_it_belongs(tmp_path: Path) -> None:
+    given = subjects(1)[0]
+    prepare(SubjectsDataset([given]), tmp_path)
+    (file,) = tmp_path.rglob("t1.nii")
+    image = nibabel.load(file)
+    for index in [(0, 0, 0), (16, 17, 18), (3, 5, 11)]:
+        place = nibabel.affines.apply_affine(AFFINE, index)
+        there = np.rint(nibabel.affines.apply_affine(np.linalg.inv(image.affine), place))
+        i, j, k = there.astype(int)
+        assert image.dataobj[i, j, k] == given.t1.array[(0, *index)]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "float32", "int64", "float64"])
+def test_types_are_kept(tmp_path: Path, layout: str, dtype: str) -> None:
+    voxels = np.random.default_rng(0).integers(0, 2, (2, 9, 9, 9)).astype(dtype)
+    image = Image(tensor=voxels)
+    (after,) = prepare(SubjectsDataset([Subject(t1=image)]), tmp_path, layout=layout)
+    assert after.t1.dtype == image.dtype
+    np.testing.assert_array_equal(after.t1.array, image.array)
+
+
+def test_two_workers_write_the_same_store_as_none(tmp_path: Path) -> None:
+    prepare(SubjectsDataset(subjects(), double), tmp_path / "none")
+    prepare(SubjectsDataset(subjects(), double), tmp_path / "two", num_workers=2)
+    assert contents(tmp_path / "two") == contents(tmp_path / "none")
+
+
+def test_running_again_writes_nothing_and_a_change_only_what_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = subjects()
+    prepare(SubjectsDataset(given), tmp_path)
+    written: list[Any] = []
+    write = _prepare.write_subject
+
+    def counted(subject: Subject, *rest: Any) -> Any:
+        written.append(subject.age)
+        return write(subject, *rest)
+
+    monkeypatch.setattr(_prepare, "write_subject", counted)
+    prepare(SubjectsDataset(given), tmp_path)
+    assert written == []
+    given[1] = given[1].replace(age=90)
+    dataset = prepare(SubjectsDataset(given), tmp_path)
+    assert written == [90]
+    assert [subject.age for subject in dataset] == [40, 90, 42]
+    assert len(list((tmp_path / "subjects").iterdir())) == 3
+    prepare(SubjectsDataset(given, double), tmp_path)
+    assert written == [90, 40, 90, 42]
+
+
+def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "t1.nii.gz"
+    write_nifti(path, np.zeros((4, 5, 6), np.int16))
+    prepare(SubjectsDataset([Subject(t1=ScalarImage(path))]), tmp_path / "store")
+    write_nifti(path, np.ones((4, 5, 6), np.int16))
+    dataset = prepare(SubjectsDataset([Subject(t1=ScalarImage(path))]), tmp_path / "store")
+    assert dataset[0].t1.array.min() == 1
+
+
+def run_slowly(folder: str) -> None:
+    os.setpgrp()
+    prepare(SubjectsDataset(subjects(6), slowly), folder)
+
+
+def test_a_killed_run_goes_on_and_gives_the_same_store(tmp_path: Path) -> None:
+    dataset = SubjectsDataset(subjects(6), slowly)
+    prepare(dataset, tmp_path / "whole")
+    killed = tmp_path / "killed"
+    process = multiprocessing.get_context("spawn").Process(target=run_slowly, args=(str(killed),))
+    process.start()
+    while not len(list(killed.glob("subjects/*/subject.json"))) >= 2:
+        assert process.is_alive()
+        time.sleep(0.005)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with pytest.raises(PreparedError, match=r"never finished; run voxloom\.prepare"):
+        open_prepared(killed)
+    prepare(dataset, killed)
+    assert contents(killed) == contents(tmp_path / "whole")
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
+    left = tmp_path / "subjects" / "0123.77.unfinished"
+    left.mkdir(parents=True)
+    (left / "t1.nii").write_bytes(b"half")
+    prepare(SubjectsDataset(subjects(1)), tmp_path)
+    assert not left.exists()
+
+
+def test_a_random_transform_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+
+    def noisy(subject: Subject) -> Subject:
+        return subject.replace(t1=subject.t1.with_data(subject.t1.array + rng.normal()))
+
+    with pytest.raises(PreparedError, match=r"'t1' of .* two different results"):
+        prepare(SubjectsDataset(subjects(1), noisy), tmp_path)
+
+
+def test_a_full_disk_is_found_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(PreparedError, match=r"take about 0\.0 GB and the disk has 0\.0 GB free"):
+        prepare(SubjectsDataset(subjects(1)), tmp_path)
+    assert not list((tmp_path / "subjects").iterdir())
+
+
+def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+    with (
+        _prepare._locked(tmp_path),
+        pytest.raises(PreparedError, match="another process prepares"),
+    ):
+        prepare(SubjectsDataset(subjects(1)), tmp_path)
+
+
+def test_an_unknown_layout_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PreparedError, match=r"layout is one of .*, got 'tiff'"):
+        prepare(SubjectsDataset(subjects(1)), tmp_path, layout="tiff")
+
+
+def test_only_a_data_set_is_prepared(tmp_path: Path) -> None:
+    with pytest.raises(SubjectError, match="expected a SubjectsDataset, got list"):
+        prepare(subjects(1), tmp_path)  # type: ignore[arg-type]
