@@ -15,8 +15,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from voxloom import adapters as adapters
     from voxloom import data as data
     from voxloom import datasets as datasets
+    from voxloom import transforms as transforms
     from voxloom._errors import EmptyProbabilityMapError as EmptyProbabilityMapError
     from voxloom._errors import VoxloomError as VoxloomError
     from voxloom.data import GridAggregator as GridAggregator
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "adapters": "",
+    "transforms": "",
     "data": "",
     "datasets": "",
     "EmptyProbabilityMapError": "_errors",

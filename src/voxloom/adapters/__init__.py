@@ -5,6 +5,15 @@ subjects, ``voxloom.adapters.lightning`` has a data module, and `PatchLoader` is
 Lightning, Accelerate and a loop of your own can stop and resume.
 """
 
+import importlib
+from types import ModuleType
+
 from voxloom.adapters._patch_loader import PatchLoader
 
 __all__ = ["PatchLoader"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in ("lightning", "monai", "torchio"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")
