@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from voxloom._errors import QueueError, VoxloomError
 from voxloom.loading._failures import interrupted, listener_lost, worker_broken
@@ -23,6 +24,8 @@ from voxloom.loading._slots import SlotMemory
 
 _logger = logging.getLogger("voxloom")
 _GRACE_S: Final = 1.0
+_END: Final = (sys.maxsize, sys.maxsize)  # after every place of every epoch
+Found = TypeVar("Found")
 
 
 class Dispatcher:
@@ -127,7 +130,27 @@ class Dispatcher:
             self._count_replaced(key)
             nbytes = self._ledger.ready[key].layout.nbytes
             self.meter.note_take(epoch, nbytes, len(self._ledger.ready))
-            return self._ledger.take(key)
+            patch = self._ledger.take(key)
+        if (onlooker := self.meter.onlooker) is not None:
+            onlooker.see_patch(patch)
+        return patch
+
+    def inspect(self, look: Callable[[Ledger, Executor], Found]) -> Found | None:
+        """Return what `look` finds in the books while nothing changes them; None once closed."""
+        with self._lock:
+            return None if self._closed else look(self._ledger, self._executor)
+
+    def troubles(self) -> list[str]:
+        """Return what went wrong and still counts: errors, then who took whose place."""
+        with self._lock:
+            errors = list(dict.fromkeys(str(error) for error in self._recovery.errors.values()))
+            if self._failure is not None:
+                errors.append(str(self._failure))
+            replaced = self._faults.replacements.state(_END)
+        return errors + [
+            f"epoch {epoch}: {self._describe(instead)} in place of {self._describe(subject)}"
+            for epoch, subject, instead in replaced
+        ]
 
     def notify(self) -> None:
         """Let whoever waits for a patch look again whether to go on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from voxloom.loading._messages import Began, Made, Span
 from voxloom.loading._mixing import BatchCounter
 from voxloom.loading._plan import EpochPlan
+from voxloom.loading._running import Patch
 from voxloom.loading._stats import STAGES, WORKER_STAGES, EpochStats, StageTime
 from voxloom.loading._work import Job
 
@@ -30,6 +31,16 @@ class Mark(NamedTuple):
     epoch: int
     subject: int | None
     seconds: dict[str, float]
+
+
+class Onlooker(Protocol):
+    """Whoever wants to see patches and batches leave. What it does, the trainer waits for."""
+
+    def see_patch(self, patch: Patch) -> None:
+        """Look at a patch that is taken; its voxels are valid during this call."""
+
+    def see_batch(self, epoch: int, first: int, subjects: list[int]) -> None:
+        """Learn that the patches from place `first` on, of these subjects, were handed out."""
 
 
 class _Tally:
@@ -76,6 +87,7 @@ class Meter:
         self._tallies: dict[int, _Tally] = {}
         self._past = _Tally()
         self.marks: deque[Mark] = deque(maxlen=_MARKS_KEPT)
+        self.onlooker: Onlooker | None = None
 
     def note_work(self, worker: int, job: Job, event: Began | Made) -> None:
         """Count what a worker did, when its report is read."""

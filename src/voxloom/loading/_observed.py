@@ -238,8 +238,8 @@ class ObservedQueue(Dataset[Subject], ABC):
         plan = self.plan(self._epoch)
         subjects = plan.subjects[self._delivered : self._delivered + count]
         self._meter.note_batch(plan, subjects.tolist())
-        if self._meter.onlooker is not None:
-            self._meter.onlooker.see_batch(self._epoch, self._delivered, subjects.tolist())
+        if (onlooker := self._meter.onlooker) is not None:
+            onlooker.see_batch(self._epoch, self._delivered, subjects.tolist())
         if count > 1 and not self._has_looked:
             self._has_looked = True
             self._warn_if_few_subjects(plan, count)

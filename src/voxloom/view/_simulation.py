@@ -75,8 +75,13 @@ class Settings:
     def __post_init__(self) -> None:
         for name, (least, most) in {**WHOLE, **SECONDS}.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not least <= value <= most:
-                raise QueueError(f"{name} is between {least} and {most}, got {value!r}")
+            kinds = (int,) if name in WHOLE else (int, float)
+            if type(value) not in kinds or not least <= value <= most:
+                kind = "a whole number" if name in WHOLE else "a number"
+                raise QueueError(f"{name} is {kind} from {least} to {most}, got {value!r}")
+        for name in ("shuffle_subjects", "shuffle_patches"):
+            if not isinstance(getattr(self, name), bool):
+                raise QueueError(f"{name} is true or false, got {getattr(self, name)!r}")
         if self.schedule not in get_args(Schedule):
             raise QueueError(f"the schedule is 'spread' or 'fill', got {self.schedule!r}")
 

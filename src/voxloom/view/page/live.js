@@ -53,7 +53,10 @@ class Live {
     const now = state.elapsed_s;
     const last = state.batches[0];
     this.history.ready.push([now, state.ready]);
-    this.history.waiting.push([now, state.recent_waiting_share]);
+    const [before, waited] = this.last ?? [now, state.waited_s];
+    const share = now > before ? (state.waited_s - waited) / (now - before) : 0;
+    this.last = [now, state.waited_s];
+    this.history.waiting.push([now, Math.min(share, 1)]);
     if (last) this.history.distinct.push([now, countDistinct(last.subjects)]);
     this.history.loads.push([now, state.loads - (this.loads ?? state.loads)]);
     this.loads = state.loads;

@@ -1,0 +1,127 @@
+"""What a queue is doing at this moment, as a value: for pages that show it while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voxloom.loading._ledger import Ledger
+from voxloom.loading._messages import Executor
+from voxloom.loading._meter import Onlooker
+from voxloom.loading._observed import ObservedQueue
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSight:
+    """A slot that is held.
+
+    Attributes
+    ----------
+    slot, subject, epoch, place : int
+        Which slot; whose patch it holds or is promised to, and its place in the plan.
+    is_ready : bool
+        Whether the patch is finished.
+    """
+
+    slot: int
+    subject: int
+    epoch: int
+    place: int
+    is_ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSight:
+    """What a worker does: at which stage it is, for which subject if for any."""
+
+    stage: str
+    subject: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a queue is doing.
+
+    Attributes
+    ----------
+    epoch, delivered, length : int
+        Which epoch, how many of its patches were handed out, and how many it has.
+    is_open : bool
+        Whether a loop is reading it.
+    subjects : int
+        How many subjects the data set has.
+    slot_count : int
+        How many slots there are.
+    held : int
+        How many of them are taken, patches included that wait for the rest of their batch.
+    slots : tuple of SlotSight
+        Those that hold a finished patch that nobody took, or are promised to one.
+    workers : tuple of WorkerSight
+        One each.
+    troubles : tuple of str
+        Errors, and which subjects were replaced.
+    """
+
+    epoch: int
+    delivered: int
+    length: int
+    is_open: bool
+    subjects: int
+    slot_count: int
+    held: int = 0
+    slots: tuple[SlotSight, ...] = ()
+    workers: tuple[WorkerSight, ...] = ()
+    troubles: tuple[str, ...] = ()
+
+
+def see(queue: ObservedQueue) -> Sight:
+    """Return what a queue is doing. It is only looked at; it goes on a few microseconds later.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
+    >>> image = ScalarImage(tensor=np.zeros((1, 8, 8, 8), dtype=np.float32))
+    >>> dataset = SubjectsDataset([Subject(t1=image)] * 4)
+    >>> queue = Queue(dataset, max_length=8, samples_per_volume=2, sampler=UniformSampler(4))
+    >>> see(queue).slot_count, see(queue).slots
+    (8, ())
+    """
+    dispatcher = queue._dispatcher
+    found = None if dispatcher is None else dispatcher.inspect(_look)
+    held, slots, workers = (0, [], []) if found is None else found
+    return Sight(
+        epoch=queue._epoch,
+        delivered=queue._delivered,
+        length=queue._epochs.length(queue._epoch),
+        is_open=queue._is_open,
+        subjects=len(queue._subjects),
+        slot_count=queue._num_slots(),
+        held=held,
+        slots=tuple(slots),
+        workers=tuple(workers),
+        troubles=() if dispatcher is None else tuple(dispatcher.troubles()),
+    )
+
+
+def set_onlooker(queue: ObservedQueue, onlooker: Onlooker | None) -> None:
+    """Let an onlooker see patches and batches leave a queue, or none."""
+    queue._meter.onlooker = onlooker
+
+
+def _look(ledger: Ledger, executor: Executor) -> tuple[int, list[SlotSight], list[WorkerSight]]:
+    slots = [
+        SlotSight(patch.slot, patch.subject, patch.epoch, patch.place, is_ready=True)
+        for patch in ledger.ready.values()
+    ]
+    for running in ledger.running.values():
+        job = running.job
+        slots += [
+            SlotSight(slot, job.subject, job.epoch, place, is_ready=False)
+            for place, _, slot in running.waiting.values()
+        ]
+    workers = []
+    for number in range(executor.num_workers):
+        position = executor.position(number)
+        of = ledger.running.get(position.job)
+        workers.append(WorkerSight(position.stage, None if of is None else of.job.subject))
+    return ledger.held, slots, workers
