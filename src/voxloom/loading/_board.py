@@ -98,6 +98,8 @@ class Board:
         """Return the stacks of the worker's threads, as text."""
         if not hasattr(faulthandler, "register"):
             return "(this system cannot show the stacks of another process)"
+        if self.read().stage == "start":  # the signal would end it
+            return "(it has not started yet)"
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGUSR1)
         text, deadline = b"", time.monotonic() + patience_s

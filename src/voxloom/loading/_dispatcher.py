@@ -219,16 +219,16 @@ class Dispatcher:
             events = self._executor.receive()
             self._change(lambda: self._handle(events))
             return
-        timeout = self._faults.timeout_s
+        timeout = self._recovery.patience_s(self._faults.timeout_s)
         left = max(since, self._heard_s) + timeout - time.monotonic()
         if left > 0:
             self._lock.wait(left)
             return
-        self._heard_s = time.monotonic()
         try:
             self._recovery.end_hung_workers(timeout)
         except VoxloomError as error:
             self._failure = error
+        self._heard_s = time.monotonic()
 
     def _listen(self) -> None:
         while not self._closed and self._failure is None:

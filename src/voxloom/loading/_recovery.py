@@ -15,6 +15,7 @@ from voxloom.loading._running import Running
 
 # Workers that are killed before they are ready are killed by something that stays.
 _SILENT_ENDS: Final = 4
+_LONGEST_START_S: Final = 60.0
 
 
 class Recovery:
@@ -49,12 +50,18 @@ class Recovery:
         self._ledger, self._executor, self._describe = ledger, executor, describe
         self._policy, self._substitutes = policy, substitutes
         self._hung: dict[int, tuple[float, str]] = {}
+        self._starting = set(range(executor.num_workers))
         self._silent_ends: Counter[int] = Counter()
         self.errors: dict[tuple[int, int], VoxloomError] = {}
 
     def on_ready(self, worker: int) -> None:
         """Book that a worker has started."""
         self._silent_ends.pop(worker, None)
+        self._starting.discard(worker)
+
+    def patience_s(self, timeout_s: float) -> float:
+        """Return how long workers may be silent: on a busy machine they take a while to start."""
+        return max(timeout_s, _LONGEST_START_S) if self._starting else timeout_s
 
     def on_failed(self, running: Running, event: Failed) -> None:
         """Do again what raised an exception, or what follows."""
@@ -80,6 +87,7 @@ class Recovery:
         lost = self._ledger.of_worker(worker)
         hung = self._hung.pop(worker, None)
         self._count_silent_end(worker, event)
+        self._starting.add(worker)
         self._executor.revive(worker)
         for running in lost:
             if running.unwanted:
