@@ -55,7 +55,8 @@ class Blender:
         self._sink = sink
         self._shape = first.shape
         w, h, d = self._factors
-        self._window = window[::w, ::h, ::d].contiguous().to(device)
+        coarse = window[w // 2 :: w, h // 2 :: h, d // 2 :: d]  # as MONAI thins its windows
+        self._window = coarse.contiguous().to(device)
         self._positions = [
             (grid.positions(axis) // factor).tolist() for axis, factor in enumerate(self._factors)
         ]
