@@ -52,15 +52,18 @@ def read_chunks(array: ZarrArray, places: tuple[slice, ...]) -> Array:
     """
     out: Array = np.empty([place.stop - place.start for place in places], array.dtype)
     decoded = np.empty(array.chunks, array.dtype)
+    overlaps = [_overlaps(n, place) for n, place in zip(array.chunks, places, strict=True)]
     for shard, chunks in _shards(array, places):
         path = str(Path(array.path) / array.key(shard))
-        for place, packed in _packed(array, path, shard, chunks):
-            target, source = _overlap(array, place, places)
-            if packed is None:
-                out[target] = array.fill
-                continue
-            _decode(array, path, packed, decoded)
-            out[target] = decoded[source]
+        with reading(path):
+            for place, packed in _packed(array, path, shard, chunks):
+                found = [axis[n] for axis, n in zip(overlaps, place, strict=True)]
+                target = tuple([to for to, _ in found])
+                if packed is None:
+                    out[target] = array.fill
+                    continue
+                _decode(array, path, packed, decoded)
+                out[target] = decoded[tuple([of for _, of in found])]
     return out
 
 
@@ -79,15 +82,14 @@ def _shards(array: ZarrArray, places: tuple[slice, ...]) -> Iterator[tuple[_Plac
         yield shard, list(itertools.product(*inside))
 
 
-def _overlap(
-    array: ZarrArray, place: _Place, places: tuple[slice, ...]
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    target, source = [], []
-    for n, length, wanted in zip(place, array.chunks, places, strict=True):
+def _overlaps(length: int, wanted: slice) -> dict[int, tuple[slice, slice]]:
+    """Return, for each chunk along an axis, where its part lies in the box and in the chunk."""
+    found = {}
+    for n in range(wanted.start // length, -(-wanted.stop // length)):
         ini, fin = max(n * length, wanted.start), min((n + 1) * length, wanted.stop)
-        target.append(slice(ini - wanted.start, fin - wanted.start))
-        source.append(slice(ini - n * length, fin - n * length))
-    return tuple(target), tuple(source)
+        to = slice(ini - wanted.start, fin - wanted.start)
+        found[n] = to, slice(ini - n * length, fin - n * length)
+    return found
 
 
 def _packed(
@@ -99,18 +101,16 @@ def _packed(
         yield from ((place, None) for place in chunks)
         return
     try:
-        with reading(path):
-            now = os.fstat(file)
-            if not array.is_sharded:
-                yield chunks[0], os.pread(file, now.st_size, 0)
-                return
-            stamp = FileStamp(now.st_ino, now.st_size, now.st_mtime_ns, 0)
-            counts = tuple(a // b for a, b in zip(array.shard, array.chunks, strict=True))
-            index = _index(path, stamp, counts)
-            for place in chunks:
-                offset, length = index[tuple(n % k for n, k in zip(place, counts, strict=True))]
-                missing = offset == _MISSING
-                yield place, None if missing else os.pread(file, int(length), int(offset))
+        now = os.fstat(file)
+        if not array.is_sharded:
+            yield chunks[0], os.pread(file, now.st_size, 0)
+            return
+        stamp = FileStamp(now.st_ino, now.st_size, now.st_mtime_ns, 0)
+        counts = tuple(a // b for a, b in zip(array.shard, array.chunks, strict=True))
+        index = _index(path, stamp, counts)
+        inside = np.array(chunks) % counts
+        for place, (offset, length) in zip(chunks, index[tuple(inside.T)].tolist(), strict=True):
+            yield place, None if offset == _MISSING else os.pread(file, length, offset)
     finally:
         os.close(file)
 
@@ -135,15 +135,14 @@ def _index(path: str, stamp: FileStamp, counts: tuple[int, ...]) -> npt.NDArray[
 
 
 def _decode(array: ZarrArray, path: str, packed: bytes, out: Array) -> None:
-    with reading(path):
-        if array.codec == "raw":
-            if len(packed) != array.chunk_bytes:
-                raise damaged(path, f"a chunk has {len(packed)} bytes, not {array.chunk_bytes}")
-            out.reshape(-1).view(np.uint8)[:] = np.frombuffer(packed, np.uint8)
-        elif array.codec == "blosc":
-            _decode_blosc(array, path, packed, out)
-        else:
-            _decode_with(path, "zstd", packed, out)
+    if array.codec == "raw":
+        if len(packed) != array.chunk_bytes:
+            raise damaged(path, f"a chunk has {len(packed)} bytes, not {array.chunk_bytes}")
+        out.reshape(-1).view(np.uint8)[:] = np.frombuffer(packed, np.uint8)
+    elif array.codec == "blosc":
+        _decode_blosc(array, path, packed, out)
+    else:
+        _decode_with(path, "zstd", packed, out)
 
 
 def _decode_blosc(array: ZarrArray, path: str, packed: bytes, out: Array) -> None:
