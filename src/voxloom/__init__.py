@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from voxloom.data import WeightedSampler as WeightedSampler
     from voxloom.inference import infer as infer
     from voxloom.io import open_volume as open_volume
+    from voxloom.prepared import open_prepared as open_prepared
+    from voxloom.prepared import prepare as prepare
     from voxloom.subjects import AFFINE as AFFINE
     from voxloom.subjects import DATA as DATA
     from voxloom.subjects import INDEX_INI as INDEX_INI
@@ -67,6 +69,8 @@ _WHERE = {
     "SubjectsLoader": "loading",
     "infer": "inference",
     "open_volume": "io",
+    "open_prepared": "prepared",
+    "prepare": "prepared",
     "Image": "subjects",
     "LabelMap": "subjects",
     "ScalarImage": "subjects",
