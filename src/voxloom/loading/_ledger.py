@@ -52,6 +52,16 @@ class Ledger:
         self.ready: dict[tuple[int, int], Patch] = {}
 
     @property
+    def free(self) -> tuple[int, ...]:
+        """The slots that nothing is in, and nothing is promised."""
+        return tuple(self._free)
+
+    @property
+    def slot_count(self) -> int:
+        """How many slots there are."""
+        return self._memory.count
+
+    @property
     def held(self) -> int:
         """How many slots hold a finished patch or are promised to one."""
         return self._memory.count - len(self._free)

@@ -52,9 +52,11 @@ class Sight:
     slot_count : int
         How many slots there are.
     held : int
-        How many of them are taken, patches included that wait for the rest of their batch.
+        How many of them are taken, in whichever way.
     slots : tuple of SlotSight
         Those that hold a finished patch that nobody took, or are promised to one.
+    leaving : tuple of int
+        Slots whose patches are taken for the batch that is put together.
     workers : tuple of WorkerSight
         One each.
     troubles : tuple of str
@@ -69,6 +71,7 @@ class Sight:
     slot_count: int
     held: int = 0
     slots: tuple[SlotSight, ...] = ()
+    leaving: tuple[int, ...] = ()
     workers: tuple[WorkerSight, ...] = ()
     troubles: tuple[str, ...] = ()
 
@@ -88,7 +91,7 @@ def see(queue: ObservedQueue) -> Sight:
     """
     dispatcher = queue._dispatcher
     found = None if dispatcher is None else dispatcher.inspect(_look)
-    held, slots, workers = (0, [], []) if found is None else found
+    slots, workers, leaving = ([], [], []) if found is None else found
     return Sight(
         epoch=queue._epoch,
         delivered=queue._delivered,
@@ -96,8 +99,9 @@ def see(queue: ObservedQueue) -> Sight:
         is_open=queue._is_open,
         subjects=len(queue._subjects),
         slot_count=queue._num_slots(),
-        held=held,
+        held=len(slots) + len(leaving),
         slots=tuple(slots),
+        leaving=tuple(leaving),
         workers=tuple(workers),
         troubles=() if dispatcher is None else tuple(dispatcher.troubles()),
     )
@@ -108,7 +112,10 @@ def set_onlooker(queue: ObservedQueue, onlooker: Onlooker | None) -> None:
     queue._meter.onlooker = onlooker
 
 
-def _look(ledger: Ledger, executor: Executor) -> tuple[int, list[SlotSight], list[WorkerSight]]:
+Found = tuple[list[SlotSight], list[WorkerSight], list[int]]
+
+
+def _look(ledger: Ledger, executor: Executor) -> Found:
     slots = [
         SlotSight(patch.slot, patch.subject, patch.epoch, patch.place, is_ready=True)
         for patch in ledger.ready.values()
@@ -124,4 +131,6 @@ def _look(ledger: Ledger, executor: Executor) -> tuple[int, list[SlotSight], lis
         position = executor.position(number)
         of = ledger.running.get(position.job)
         workers.append(WorkerSight(position.stage, None if of is None else of.job.subject))
-    return ledger.held, slots, workers
+    known = {slot.slot for slot in slots} | set(ledger.free)
+    leaving = [slot for slot in range(ledger.slot_count) if slot not in known]
+    return slots, workers, leaving

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from voxloom.loading._sight import Sight
 
 _BATCHES_SHOWN: Final = 7
+_SUBJECTS_SHOWN: Final = 64
 _IDLE: Final = frozenset({"wait", "start"})
 
 
@@ -153,24 +154,28 @@ def _describe(sight: Sight, batch_size: int) -> dict[str, Any]:
             }
             for slot in sight.slots
         ],
+        "leaving": list(sight.leaving),
         "subjects": _subjects(sight),
         "workers": [
             {"subject": worker.subject, "stage": f"{worker.stage} subject", "share": 1}
             for worker in sight.workers
         ],
-        "trainer": "reads" if sight.is_open else "is between epochs",
+        "trainer": f"reads epoch {sight.epoch}" if sight.is_open else "is between epochs",
         "errors": list(sight.troubles),
     }
 
 
 def _subjects(sight: Sight) -> list[dict[str, Any]]:
+    """Return the state of each subject; of many, only of those that something is done with."""
     queued = {slot.subject for slot in sight.slots if slot.is_ready}
     loading = {w.subject for w in sight.workers if w.stage not in _IDLE}
+    busy = {subject for subject in queued | loading if subject is not None}
+    shown = sorted(busy) if sight.subjects > _SUBJECTS_SHOWN else range(sight.subjects)
     return [
-        {"state": "loading", "share": 1}
+        {"subject": subject, "state": "loading", "share": 1}
         if subject in loading
-        else {"state": "queued" if subject in queued else "waiting"}
-        for subject in range(sight.subjects)
+        else {"subject": subject, "state": "queued" if subject in queued else "waiting"}
+        for subject in shown
     ]
 
 

@@ -31,8 +31,8 @@ class Live {
     this.stage.show({ ...state, slots: fillSlots(state), facts: listFacts(state) });
     this.record(state);
     const settings = { max_length: state.maxLength, batch_size: state.batchSize, subjects: state.subjects.length };
-    drawCharts(this.stage, this.history, state.elapsed_s, settings);
-    for (const chart of this.stage.charts) chart.moveTo(state.elapsed_s);
+    drawCharts(this.stage, this.history, state.elapsed_s - this.since, settings);
+    for (const chart of this.stage.charts) chart.moveTo(state.elapsed_s - this.since);
     this.showPictures(state.pictures);
     this.showStages(state.stages);
     this.showErrors(state.errors);
@@ -45,12 +45,13 @@ class Live {
 
   makeStage() {
     this.stage = new Stage("The queue that runs");
-    addCharts(this.stage);
+    addCharts(this.stage, "Trainer waiting, last half second", "Loads in the last half second");
     document.getElementById("stages").replaceChildren(this.stage.root);
   }
 
   record(state) {
-    const now = state.elapsed_s;
+    this.since ??= state.elapsed_s;
+    const now = state.elapsed_s - this.since;
     const last = state.batches[0];
     this.history.ready.push([now, state.ready]);
     const [before, waited] = this.last ?? [now, state.waited_s];
@@ -96,6 +97,7 @@ class Live {
 function fillSlots(state) {
   const slots = Array(state.slotCount).fill(null);
   for (const slot of state.slots) slots[slot.slot] = slot;
+  for (const slot of state.leaving) slots[slot] = { isLeaving: true };
   return slots;
 }
 

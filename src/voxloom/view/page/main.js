@@ -15,6 +15,7 @@ async function fetchRun(settings) {
 function begin() {
   const config = JSON.parse(document.getElementById("config").textContent);
   write(document.getElementById("lead"), LEADS[config.mode] ?? LEADS.disk);
+  document.querySelector(".only-live").hidden = config.mode !== "live";
   if (config.mode === "live") {
     new Live().ask();
     return;

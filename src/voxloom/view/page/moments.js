@@ -89,9 +89,9 @@ class Film {
   subjectsAt(left, queued, loading, time) {
     return left.map((patches, subject) => {
       const load = loading.find((each) => each.subject === subject);
-      if (load) return { state: "loading", share: (time - load.begin_s) / (load.end_s - load.begin_s) };
-      if (queued.has(subject)) return { state: "queued" };
-      return { state: patches ? "waiting" : "done" };
+      if (load) return { subject, state: "loading", share: (time - load.begin_s) / (load.end_s - load.begin_s) };
+      if (queued.has(subject)) return { subject, state: "queued" };
+      return { subject, state: patches ? "waiting" : "done" };
     });
   }
 

@@ -15,12 +15,12 @@ function drawCharts(stage, courses, duration, settings) {
   loads.draw(courses.loads, duration, Math.max(1, ...courses.loads.map(([, value]) => value)));
 }
 
-function addCharts(stage) {
+function addCharts(stage, waiting, loads) {
   const whole = (value) => `${Math.round(value)}`;
   stage.addChart(new Chart("Finished patches in the queue", whole));
-  stage.addChart(new Chart("Trainer waiting, last 8 steps", (value) => `${Math.round(100 * value)} %`));
+  stage.addChart(new Chart(waiting, (value) => `${Math.round(100 * value)} %`));
   stage.addChart(new Chart("Distinct subjects in a batch", whole));
-  stage.addChart(new Chart("Loads begun since the last step", whole));
+  stage.addChart(new Chart(loads, whole));
 }
 
 class Player {
@@ -79,7 +79,7 @@ class Player {
   showStages() {
     this.stages = this.films.map((film) => {
       const stage = new Stage(TITLES[film.settings.schedule]);
-      addCharts(stage);
+      addCharts(stage, "Trainer waiting, last 8 steps", "Loads begun since the last step");
       drawCharts(stage, film.courses(), this.duration, film.settings);
       return stage;
     });

@@ -56,13 +56,14 @@ class Stage {
   }
 
   showSubjects(subjects) {
-    const make = (subject) => {
+    const make = () => {
       const chip = element("li");
-      chip.append(element("span", "hidden-text", "subject "), `${subject}`, element("span", "hidden-text"));
+      chip.append(element("span", "hidden-text", "subject "), element("span"), element("span", "hidden-text"));
       return chip;
     };
-    fit(this.find(".chips"), subjects.length, make).forEach((chip, subject) => {
-      const { state, share } = subjects[subject];
+    fit(this.find(".chips"), subjects.length, make).forEach((chip, n) => {
+      const { subject, state, share } = subjects[n];
+      write(chip.children[1], `${subject}`);
       classify(chip, `chip ${state} ${colourOf(subject)}`);
       write(chip.lastElementChild, `: ${STATES[state]}`);
       chip.title = `subject ${subject}: ${STATES[state]}`;
@@ -93,8 +94,9 @@ class Stage {
     list.classList.toggle("many", slots.length >= SMALL_CELLS_FROM);
     fit(list, slots.length, () => element("span", "cell")).forEach((cell, number) => {
       const slot = slots[number];
-      write(cell, slot ? `${slot.subject}` : "");
+      write(cell, slot && !slot.isLeaving ? `${slot.subject}` : "");
       if (!slot) classify(cell, "cell");
+      else if (slot.isLeaving) classify(cell, "cell leaving");
       else if (!slot.isReady) classify(cell, "cell promised");
       else classify(cell, `cell arrived ${colourOf(slot.subject)}${slot.isNext ? " next" : ""}`);
     });
