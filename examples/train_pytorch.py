@@ -9,7 +9,7 @@ import voxloom as tio
 
 
 def main() -> None:
-    """Train for one epoch and print each loss."""
+    """Train for three epochs and print each loss."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--subjects", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
@@ -26,13 +26,16 @@ def main() -> None:
         torch.nn.Conv3d(1, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv3d(8, 3, 1)
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for batch in DataLoader(queue, batch_size=4):
-        scores = model(batch["t1"][tio.DATA].float() / 255)
-        loss = torch.nn.functional.cross_entropy(scores, batch["tissues"][tio.DATA][:, 0].long())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        print(f"loss {loss.item():.3f}")
+    loader = DataLoader(queue, batch_size=4)
+    for _ in range(3):
+        for batch in loader:
+            scores = model(batch["t1"][tio.DATA].float() / 255)
+            targets = batch["tissues"][tio.DATA][:, 0].long()
+            loss = torch.nn.functional.cross_entropy(scores, targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            print(f"loss {loss.item():.3f}")
 
 
 if __name__ == "__main__":  # the workers import this file
