@@ -73,6 +73,21 @@ class FailOnPatch:
         return subject
 
 
+class Unsteady:
+    """A reader of files in a network folder that is away when file 2 is first asked for."""
+
+    def __init__(self, fault: str, folder: Path) -> None:
+        self.fault, self.folder = fault, folder
+
+    def __call__(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        away = path.stem == "2" and count_up(self.folder, 2) == 1
+        if away and self.fault == "hangs":
+            time.sleep(1000)
+        if away:
+            raise OSError(116, "Stale file handle", str(path))
+        return ScalarImage(path).array, np.eye(4)
+
+
 def ends_python(subject: Subject) -> Subject:
     sys.exit(f"no more after {subject.number}")
 

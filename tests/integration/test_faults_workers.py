@@ -15,7 +15,7 @@ from typing import Any
 import faulty
 import pytest
 
-from voxloom import Queue, SubjectsDataset, UniformSampler
+from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom._errors import PatchError
 
 MakeQueue = Callable[..., Queue]
@@ -106,6 +106,20 @@ def test_what_hangs_is_replaced_like_what_fails(make_queue: MakeQueue) -> None:
     queue = make_queue(faulty.HangOn(2), timeout=0.7, retries=0, on_error="replace")
     expected = make_queue(faulty.FailOn(2), 0, on_error="replace")
     assert numbers(queue) == numbers(expected)
+
+
+@pytest.mark.parametrize("fault", ["hangs", "is gone"])
+def test_a_network_folder_that_comes_back_is_read_again(tmp_path: Path, fault: str) -> None:
+    subjects = []
+    for subject in faulty.make_subjects(4):
+        path = tmp_path / f"{subject.number}.nii"
+        subject.t1.save(path)
+        subjects.append(Subject(t1=ScalarImage(path, reader=faulty.Unsteady(fault, tmp_path))))
+    with Queue(
+        SubjectsDataset(subjects), 6, 4, UniformSampler(4), 2, seed=3, on_error="retry", timeout=1
+    ) as queue:
+        assert len(list(queue)) == 16
+    assert (tmp_path / "2").exists()
 
 
 def test_a_trainer_that_takes_its_time_is_no_hang(make_queue: MakeQueue) -> None:
