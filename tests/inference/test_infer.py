@@ -102,10 +102,8 @@ def test_channels_of_several_images_come_in_the_order_asked_for() -> None:
     subject = Subject(t1=t1, t2=t2, seg=labels)
 
     def means(**arguments: Any) -> list[float]:
-        found: list[float] = (
-            infer(lambda x: x, subject, 4, **arguments).data.mean((1, 2, 3)).tolist()
-        )
-        return found
+        result = infer(lambda batch: batch, subject, 4, **arguments)
+        return [float(channel.mean()) for channel in result.data]
 
     assert means() == [1, 2]
     assert means(images=["t2", "t1"]) == [2, 1]

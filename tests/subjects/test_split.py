@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxloom import ScalarImage, Subject, SubjectsDataset
@@ -25,6 +25,7 @@ def ids(people: list[dict[str, Any]], parts: list[list[int]]) -> list[set[str]]:
     return [{people[number]["subject_id"] for number in part} for part in parts]
 
 
+@settings(deadline=None, max_examples=40)
 @given(people=PEOPLE, seed=st.integers(0, 99), rng=st.randoms(use_true_random=False))
 def test_parts_do_not_depend_on_the_order_of_the_table(
     people: list[dict[str, Any]], seed: int, rng: Any
@@ -36,6 +37,7 @@ def test_parts_do_not_depend_on_the_order_of_the_table(
     )
 
 
+@settings(deadline=None, max_examples=40)
 @given(people=PEOPLE, count=st.integers(2, 7))
 def test_everyone_is_in_one_part_and_parts_are_equal_in_size_and_in_each_stratum(
     people: list[dict[str, Any]], count: int
@@ -48,6 +50,7 @@ def test_everyone_is_in_one_part_and_parts_are_equal_in_size_and_in_each_stratum
         assert max(sizes) - min(sizes) <= 1
 
 
+@settings(deadline=None, max_examples=40)
 @given(people=PEOPLE)
 def test_groups_stay_together(people: list[dict[str, Any]]) -> None:
     families = Counter(person["family"] for person in people)
@@ -60,6 +63,7 @@ def test_groups_stay_together(people: list[dict[str, Any]]) -> None:
     assert abs(sizes[0] - sizes[1]) <= max(families.values())
 
 
+@settings(deadline=None, max_examples=40)
 @given(size=st.integers(10, 200))
 def test_shares_are_met_to_one_subject(size: int) -> None:
     people = [{"subject_id": number} for number in range(size)]
