@@ -278,6 +278,16 @@ if __name__ == "__main__":
     assert "put it in a module that they can import, or use num_workers=0" in err
 
 
+def test_what_is_typed_in_is_explained() -> None:
+    code = "def change(subject): return subject\nnext(iter(make(change)))"
+    ran = subprocess.run(
+        [sys.executable, "-"], input=SCRIPT + code, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 1
+    assert "Can't get attribute 'change' on <module '__main__'" in ran.stderr
+    assert "put it in a module that they can import, or use num_workers=0" in ran.stderr
+
+
 def test_workers_that_end_at_once_are_not_started_for_ever(tmp_path: Path) -> None:
     code = "def change(subject): return subject\nnext(iter(make(change)))"
     status, _, err = read(code, tmp_path)

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Final, Literal, final
 
 from voxloom._errors import QueueError
@@ -159,7 +160,7 @@ class ProcessExecutor:
             name=f"voxloom-worker-{worker}",
             daemon=True,
         )
-        hidden = b"__main__" not in self._payload
+        hidden = b"__main__" not in self._payload or not _main_can_be_imported()
         with _STARTING, _without_main(hidden), _one_thread(), _without_interrupts():
             process.start()
         theirs.close()
@@ -228,6 +229,15 @@ def _pickle_spec(spec: WorkSpec) -> bytes:
             f"of them cannot be pickled: {error}. Define functions and classes in a module, not "
             f"inside a function and not as a lambda; or use num_workers=0"
         ) from error
+
+
+def _main_can_be_imported() -> bool:
+    """Tell whether there is a file behind the main module, not a notebook or standard input."""
+    main = sys.modules["__main__"]
+    return (
+        getattr(main, "__spec__", None) is not None
+        or Path(getattr(main, "__file__", None) or "a notebook has none").is_file()
+    )
 
 
 @contextmanager
