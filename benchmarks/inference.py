@@ -43,7 +43,7 @@ def report_ratios(rounds: int, device: torch.device) -> None:
     image = t1.with_data(t1.data.float() / 255)
     models: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
         "identity, 1 channel": lambda batch: batch,
-        "identity, 4 channels": lambda batch: batch.expand(-1, 4, -1, -1, -1),
+        "identity, 4 channels": lambda batch: batch.repeat(1, 4, 1, 1, 1),
         "2 convolutions": convolutions(device),
     }
     print("model                 overlap   MONAI s  voxloom s   ratio   largest difference")
