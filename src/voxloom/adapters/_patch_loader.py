@@ -16,8 +16,13 @@ class PatchLoader:
     """The batches of a queue, one epoch a pass, with a state that frameworks save.
 
     Lightning saves and loads the state of such a loader by itself; Accelerate does after
-    ``accelerator.register_for_checkpointing(loader)``. Nothing else need be told which rank
-    this is: the queue knows, and no distributed sampler belongs on top of it.
+    ``accelerator.register_for_checkpointing(loader)``, and leaves it as it is in ``prepare``.
+    Its ``skip_first_batches`` is not for queues: their state says where to go on.
+
+    The queue knows which rank this is. A plain ``DataLoader(queue)`` on several ranks needs
+    ``Trainer(use_distributed_sampler=False)`` in Lightning, which else deals the patches of
+    each rank out once more; in Accelerate it must not go through ``prepare``. This loader is
+    left alone by both.
 
     Parameters
     ----------

@@ -103,7 +103,8 @@ def _to_space(image: Image, space: Space, order: int, fill: float) -> Image:
         return image
     is_label = image.type == LABEL
     voxels = _interpolatable(image.array, is_label)
-    out = np.empty((image.shape[0], *space.spatial_shape), dtype=voxels.dtype)
+    w, h, d = space.spatial_shape
+    out = np.empty((image.shape[0], d, h, w), dtype=voxels.dtype).transpose(0, 3, 2, 1)
     for channel, target in zip(voxels, out, strict=True):
         _interpolate(channel, places, target, 0 if is_label else order)
     _fill_outside(out, places, image.spatial_shape, fill if image.type == "intensity" else 0)
@@ -118,14 +119,15 @@ def _interpolatable(array: Array, is_label: bool) -> Array:
 
 def _interpolate(channel: Array, places: Affine, out: Array, order: int) -> None:
     ndimage = import_extra("scipy.ndimage", "transforms")
-    matrix, offset = places[:3, :3], places[:3, 3]
+    # SciPy visits the last axis fastest, files have the first one fastest: five times slower
+    matrix, offset = places[2::-1, 2::-1], places[2::-1, 3]
     is_straight = np.allclose(matrix, np.diag(np.diag(matrix)), rtol=0, atol=1e-12)
     ndimage.affine_transform(
-        channel,
+        channel.T,
         np.diag(matrix) if is_straight else matrix,  # a diagonal is much faster
         offset,
-        out.shape,
-        output=out,
+        out.T.shape,
+        output=out.T,
         order=order,
         mode="nearest",
     )
