@@ -48,6 +48,7 @@ class BatchOnlooker:
     def __init__(self) -> None:
         self.batches: deque[tuple[int, int, list[int]]] = deque(maxlen=_BATCHES_KEPT)
         self.seen = 0
+        self._largest = 1
         self._glimpses: dict[tuple[int, int], _Glimpse] = {}
         self._pictures: list[dict[str, Any]] = []
         self._asked_s = -np.inf
@@ -63,6 +64,7 @@ class BatchOnlooker:
     def see_batch(self, epoch: int, first: int, subjects: list[int]) -> None:
         """Remember whose patches a batch has."""
         self.batches.append((epoch, first, subjects))
+        self._largest = max(self._largest, len(subjects))
         self.seen += 1
 
     def pictures(self) -> list[dict[str, Any]]:
@@ -82,8 +84,7 @@ class BatchOnlooker:
 
     def _wanted(self) -> int:
         """Return so many patches that a whole batch is among them, wherever they begin."""
-        size = len(self.batches[-1][2]) if self.batches else _MOST_PICTURES
-        return _BATCHES_AHEAD * size
+        return _BATCHES_AHEAD * (self._largest if self.batches else _MOST_PICTURES)
 
 
 def middle_of(voxels: Array) -> Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 
@@ -213,19 +213,16 @@ class _Simulation:
         self._workers = [_Worker() for _ in range(max(settings.num_workers, 1))]
         self._running: list[_Job] = []
         self._loads: list[Load] = []
-        self._state: Literal["asks", "steps"] = "asks"
 
     def run(self) -> Run:
         batches = []
         self._pump()
         for epoch, first, count in _batches(self._settings):
             asked = self._now
-            self._state = "asks"
             for place in range(first, first + count):
                 self._await(place)
                 self._take(place)
             batches.append(SimulatedBatch(epoch, first, count, asked, self._now))
-            self._state = "steps"
             self._pass_until(self._now + self._settings.step_s)
         return Run(self._settings, tuple(self._patches), tuple(self._loads), tuple(batches))
 
@@ -262,7 +259,8 @@ class _Simulation:
     def _pump(self) -> None:
         while self._assign() or self._grant() or self._forget():
             pass
-        self._start_idle()
+        if self._settings.num_workers:
+            self._start_idle()  # without workers, only what the trainer waits for is begun
 
     def _assign(self) -> bool:
         """Give the next job to the worker with the least to do. Tell whether one had room."""
@@ -303,9 +301,7 @@ class _Simulation:
         return forgot
 
     def _start_idle(self) -> None:
-        """Let idle workers open what waits; without workers, only while the trainer asks."""
-        if not self._settings.num_workers and self._state == "steps":
-            return
+        """Let idle workers open what waits."""
         for number, worker in enumerate(self._workers):
             if worker.opening is None and worker.waiting:
                 worker.opening = job = worker.waiting.popleft()

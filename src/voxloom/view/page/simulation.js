@@ -21,7 +21,6 @@ class Simulation {
     ));
     this.running = [];
     this.loads = [];
-    this.isStepping = false;
   }
 
   run() {
@@ -29,13 +28,11 @@ class Simulation {
     this.pump();
     for (const [epoch, first, size] of listBatches(this.settings)) {
       const asked = this.now;
-      this.isStepping = false;
       for (let place = first; place < first + size; place += 1) {
         this.awaitPatch(place);
         this.take(place);
       }
       batches.push({ epoch, first, count: size, asked_s: asked, came_s: this.now });
-      this.isStepping = true;
       this.passUntil(this.now + this.settings.step_s);
     }
     return { settings: this.settings, patches: this.patches, loads: this.loads, batches };
@@ -79,7 +76,7 @@ class Simulation {
 
   pump() {
     while (this.assign() || this.grant() || this.forget());
-    this.startIdle();
+    if (this.settings.num_workers) this.startIdle();
   }
 
   assign() {
@@ -120,7 +117,6 @@ class Simulation {
   }
 
   startIdle() {
-    if (!this.settings.num_workers && this.isStepping) return;
     this.workers.forEach((worker, number) => {
       if (worker.opening || !worker.waiting.length) return;
       const job = worker.waiting.shift();
