@@ -81,6 +81,16 @@ def test_inside_the_volume_it_is_what_nibabel_gives(subject: Subject, order: int
     np.testing.assert_allclose(changed.ct.array[0], expected.get_fdata(), atol=1e-5)
 
 
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_the_order_of_the_memory_changes_nothing(subject: Subject, order: int) -> None:
+    turned = np.asfortranarray(subject.ct.array)
+    fortran = subject.replace(ct=subject.ct.with_data(turned))
+    expected, changed = (resample(s, SPACES[1], order=order).ct.array for s in (subject, fortran))
+    np.testing.assert_allclose(changed, expected, atol=1e-6)
+    assert expected[0].flags.c_contiguous
+    assert changed[0].flags.f_contiguous
+
+
 def test_a_spacing_keeps_the_middle_and_the_directions(subject: Subject) -> None:
     changed = resample(subject, (1.0, 2.0, 3.0))
     assert changed.spatial_shape == (19, 9, 8)
