@@ -10,7 +10,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms.lazy.functional import apply_pending_transforms
 
-from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
+from voxloom import ScalarImage, Subject, UniformSampler
 from voxloom._errors import SubjectError, TransformError, UnknownImageError
 from voxloom.adapters.monai import from_subject, to_subject, wrap
 
@@ -163,17 +163,6 @@ def test_two_draws_differ_and_each_can_be_repeated(subject: Subject) -> None:
     first, second, again = (transform(subject, rng=seed).t1.array for seed in (1, 2, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, second)
-
-
-def test_patches_of_a_queue_do_not_depend_on_its_workers(subject: Subject) -> None:
-    transform = wrap(mt.Compose([mt.RandAffined(ALL, prob=1), mt.RandGaussianNoised(["t1"])]))
-    dataset = SubjectsDataset([subject] * 3, transform)
-    batches = []
-    for workers in (0, 2):
-        with Queue(dataset, 4, 2, UniformSampler(8), num_workers=workers, seed=1) as queue:
-            batches.append(next(queue.batches(6)))
-    assert torch.equal(batches[0]["t1"]["data"], batches[1]["t1"]["data"])
-    assert torch.equal(batches[0]["t1"]["affine"], batches[1]["t1"]["affine"])
 
 
 def test_conversion_shares_memory_both_ways(subject: Subject) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torchio as tio
 
-from voxloom import LabelMap, Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
+from voxloom import LabelMap, ScalarImage, Subject, UniformSampler
 from voxloom._errors import TransformError
 from voxloom.adapters import torchio as adapter
 from voxloom.adapters.torchio import from_subject, to_subject, wrap
@@ -129,19 +129,6 @@ def test_a_wrapped_transform_can_be_pickled(subject: Subject) -> None:
     np.testing.assert_array_equal(
         again(subject, rng=4).t1.array, transform(subject, rng=4).t1.array
     )
-
-
-def test_patches_of_a_queue_do_not_depend_on_its_workers(subject: Subject) -> None:
-    transform = wrap(tio.Compose([tio.RandomAffine(), tio.RandomNoise(std=5)]))
-    dataset = SubjectsDataset([subject] * 3, transform)
-    batches = []
-    for workers in (0, 2):
-        torch.manual_seed(workers)
-        queue = Queue(dataset, 4, 2, UniformSampler(8), num_workers=workers, seed=1)
-        with queue:
-            batches.append(next(queue.batches(6)))
-    assert torch.equal(batches[0]["t1"]["data"], batches[1]["t1"]["data"])
-    assert torch.equal(batches[0]["t1"]["affine"], batches[1]["t1"]["affine"])
 
 
 def test_conversion_shares_memory_both_ways(subject: Subject) -> None:
