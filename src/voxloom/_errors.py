@@ -23,6 +23,7 @@
     ├── LayoutError(ValueError)               a folder or table is not laid out as it should be
     ├── SplitError(ValueError)                a data set cannot be split as asked
     ├── InferenceError(ValueError, RuntimeError) a network cannot be run over a volume
+    ├── CommandError(ValueError)              the command line was given what it cannot use
     ├── DownloadError(OSError)                a data set cannot be fetched, or came broken
     ├── PreparedError(ValueError, OSError)    a data set cannot be prepared, or a store opened
     ├── MissingExtraError(ImportError)        an optional dependency is not installed
@@ -130,6 +131,10 @@ class SplitError(VoxloomError, ValueError):
 
 class InferenceError(VoxloomError, ValueError, RuntimeError):
     """A network cannot be run over a volume."""
+
+
+class CommandError(VoxloomError, ValueError):
+    """The command line was given what it cannot use."""
 
 
 class DownloadError(VoxloomError, OSError):

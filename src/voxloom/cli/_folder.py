@@ -1,0 +1,178 @@
+"""Finding out how a plain folder of volumes is laid out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from voxloom._errors import LayoutError, VolumeNotFoundError
+from voxloom.io import known_suffixes
+
+_MOST_IMAGES: Final = 12
+_SHARE_OF_SUBJECTS: Final = 0.5
+_LABEL_WORDS: Final = re.compile(
+    r"(?:^|_)(?:seg|dseg|segs|segmentations?|labels?|masks?|gt|truth|tissues?|lesions?|aseg|aparc"
+    r"|tumou?r|annotations?|rois?|atlas)(?:$|_|\d)"
+)
+_Split = Callable[[Path], tuple[str, str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLayout:
+    """How a folder is laid out.
+
+    Attributes
+    ----------
+    says : str
+        What tells the images of a subject apart, in words.
+    files : dict
+        For each subject its images, by name.
+    labels : frozenset of str
+        Which images are label maps, by their names.
+    """
+
+    says: str
+    files: dict[str, dict[str, Path]]
+    labels: frozenset[str]
+
+    @property
+    def images(self) -> list[str]:
+        """Names of the images, the most frequent and then the first first, labels last."""
+        counts = Counter(name for images in self.files.values() for name in images)
+        return sorted(counts, key=lambda name: (name in self.labels, -counts[name], name))
+
+
+def find_layout(folder: Path) -> FoundLayout:
+    """Return which files of a folder are which images of which subjects.
+
+    Of three layouts the one is taken that explains the files best: the image is the last word
+    of the file name (``ann_t1.nii.gz``), the file in a folder of the subject
+    (``ann/t1.nii.gz``), or a folder (``images/ann.nii.gz``). Else each file is a subject.
+
+    Raises
+    ------
+    VolumeNotFoundError
+        If there is no folder, or no volume in it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("ann_t1", "ann_seg", "bob_t1", "bob_seg"):
+    ...         Path(folder, f"{name}.nii.gz").touch()
+    ...     found = find_layout(Path(folder))
+    >>> list(found.files), found.images, sorted(found.labels)
+    (['ann', 'bob'], ['t1', 'seg'], ['seg'])
+    """
+    if not folder.is_dir():
+        raise VolumeNotFoundError(f"there is no folder {str(folder)!r}; check the path")
+    files = sorted(_volumes_in(folder))
+    if not files:
+        raise VolumeNotFoundError(
+            f"no volume lies in {str(folder)!r} or below; known are names that end in "
+            f"{', '.join(sorted(known_suffixes()))}"
+        )
+    found = [
+        (says, groups)
+        for says, split in _SPLITS.items()
+        if (groups := _group(folder, files, split)) is not None
+    ]
+    if not found:
+        return _one_each(folder, files)
+    says, groups = max(found, key=lambda one: _completeness(one[1]))
+    names = {name for images in groups.values() for name in images}
+    return FoundLayout(says, groups, frozenset(filter(looks_like_labels, names)))
+
+
+def looks_like_labels(name: str) -> bool:
+    """Whether the name of an image is one that people give to label maps.
+
+    Examples
+    --------
+    >>> looks_like_labels("seg"), looks_like_labels("tumor_mask"), looks_like_labels("segway")
+    (True, True, False)
+    """
+    return _LABEL_WORDS.search(name.lower()) is not None
+
+
+def _volumes_in(folder: Path) -> Iterator[Path]:
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in (*folders, *names):
+            if _stem(name) != name and not name.startswith("."):
+                yield Path(path, name).relative_to(folder)
+        folders[:] = [name for name in folders if _stem(name) == name]  # a Zarr is one volume
+
+
+def _stem(name: str) -> str:
+    """Return the name without the suffix of a volume, if it has one."""
+    for suffix in known_suffixes():
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def _by_last_word(file: Path) -> tuple[str, str] | None:
+    subject, separator, image = _stem(file.name).rpartition("_")
+    return ((file.parent / subject).as_posix(), image) if separator and subject else None
+
+
+def _by_file_in_folder(file: Path) -> tuple[str, str] | None:
+    return (file.parent.as_posix(), _stem(file.name)) if len(file.parts) > 1 else None
+
+
+def _by_folder(file: Path) -> tuple[str, str] | None:
+    if len(file.parts) < 2:
+        return None
+    return Path(*file.parts[1:-1], _stem(file.name)).as_posix(), file.parts[0]
+
+
+_SPLITS: Final[dict[str, _Split]] = {
+    "the last word of a file's name": _by_last_word,
+    "files in a folder for each subject": _by_file_in_folder,
+    "folders": _by_folder,
+}
+
+
+def _group(folder: Path, files: list[Path], split: _Split) -> dict[str, dict[str, Path]] | None:
+    groups: dict[str, dict[str, Path]] = {}
+    for file in files:
+        parts = split(file)
+        if parts is None:
+            return None
+        subject, image = parts[0], _as_name(parts[1])
+        if groups.setdefault(subject, {}).setdefault(image, folder / file) != folder / file:
+            return None
+    counts = Counter(name for images in groups.values() for name in images)
+    rare = min(counts.values()) < _SHARE_OF_SUBJECTS * len(groups)
+    return None if rare or len(counts) > _MOST_IMAGES else groups
+
+
+def _as_name(text: str) -> str:
+    """Return the text as a name that an image of a subject can have."""
+    name = re.sub(r"\W+", "_", text).strip("_").lower() or "image"
+    return f"image_{name}" if name[0].isdigit() else name
+
+
+def _completeness(groups: dict[str, dict[str, Path]]) -> tuple[float, int]:
+    """Order layouts: first by how many subjects have all images, then by how many subjects."""
+    names = {name for images in groups.values() for name in images}
+    complete = sum(len(images) == len(names) for images in groups.values())
+    return complete / len(groups), len(groups) if len(names) > 1 else 0
+
+
+def _one_each(folder: Path, files: list[Path]) -> FoundLayout:
+    stems = [(file.parent / _stem(file.name)).as_posix() for file in files]
+    if len(set(stems)) < len(stems):
+        twice = next(stem for stem, count in Counter(stems).items() if count > 1)
+        raise LayoutError(
+            f"two volumes in {str(folder)!r} are called {twice!r}, with other suffixes; "
+            "say with --glob which are meant"
+        )
+    groups = {stem: {"image": folder / file} for stem, file in zip(stems, files, strict=True)}
+    return FoundLayout("nothing: each file is a subject", groups, frozenset())

@@ -1,0 +1,122 @@
+"""Running a command: what it returns to the shell, and how it says what went wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+from voxloom._errors import CommandError, MissingExtraError, VoxloomError
+
+_DEBUG = "--debug"
+
+
+class ExitCode(IntEnum):
+    """What the command returns to the shell.
+
+    Examples
+    --------
+    >>> int(ExitCode.USAGE)
+    2
+    """
+
+    OK = 0
+    """It was done."""
+    FOUND = 1
+    """``check`` found what would stop a training."""
+    USAGE = 2
+    """The arguments cannot be used."""
+    FAILED = 3
+    """A file, the data, the disk or the memory did not allow it."""
+    MISSING = 4
+    """A library is missing; the message names the extra that brings it."""
+    UNEXPECTED = 5
+    """A defect of voxloom, or of code that was given to it; ``--debug`` shows where."""
+    INTERRUPTED = 130
+    """Stopped by Ctrl-C."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; what goes wrong is one sentence on stderr.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What was typed after ``voxloom``; that of this process if None. ``--debug``, anywhere
+        before a ``--``, lets errors through with their traceback.
+
+    Returns
+    -------
+    int
+        An `ExitCode`.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    voxloom 0.1.0
+    0
+    """
+    given, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        return _run(given or ["--help"])
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        return _say("stopped", ExitCode.INTERRUPTED)
+    except Exception as error:
+        if debug:
+            raise
+        return _say(*_explain(error))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        from voxloom.cli._app import app
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("voxloom"):
+            raise
+        raise MissingExtraError(
+            f"{error.name} is needed for the command line and is not installed; "
+            "run: pip install 'voxloom[cli]'"
+        ) from error
+    # Not standalone: errors come back as exceptions, and the number a command returns as it is.
+    code = app(arguments, prog_name="voxloom", standalone_mode=False)
+    return int(code or ExitCode.OK)
+
+
+def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """Take the flag out wherever it stands, so that it can be added at the end of a line."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [one for one in arguments[:end] if one != _DEBUG]
+    return options + arguments[end:], len(options) < end
+
+
+def _explain(error: Exception) -> tuple[str, ExitCode]:
+    """Return a sentence and the exit code for what went wrong."""
+    written: Any = getattr(error, "format_message", None)
+    if written is not None:  # typer's own errors, whichever library it has them from
+        return _plain(written()), ExitCode.USAGE
+    text = _plain(error) or type(error).__name__
+    if isinstance(error, CommandError):
+        return text, ExitCode.USAGE
+    if isinstance(error, MissingExtraError):
+        return text, ExitCode.MISSING
+    if type(error).__name__ == "Abort":
+        return "stopped", ExitCode.INTERRUPTED
+    if isinstance(error, VoxloomError | MemoryError):
+        return text, ExitCode.FAILED
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or text}", ExitCode.FAILED
+    return f"unexpected {type(error).__name__}: {text} (see {_DEBUG})", ExitCode.UNEXPECTED
+
+
+def _plain(message: Any) -> str:
+    """Return a message as one line: those of other people's code may have many."""
+    return " ".join(str(message).split())
+
+
+def _say(sentence: str, code: ExitCode) -> int:
+    print(f"voxloom: {sentence}", file=sys.stderr)
+    return int(code)

@@ -1,0 +1,205 @@
+"""From what was typed to a data set."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from voxloom._errors import CommandError
+from voxloom.cli._folder import FoundLayout, find_layout, looks_like_labels
+from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
+
+_TABLES: Final = {".csv", ".tsv"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A data set, and how it was found.
+
+    Attributes
+    ----------
+    dataset : SubjectsDataset
+        What was found.
+    says : str
+        In one sentence how the files were read.
+    """
+
+    dataset: SubjectsDataset
+    says: str
+
+
+def choose_dataset(
+    source: Path | None = None,
+    msd: Path | None = None,
+    nnunet: Path | None = None,
+    csv: Path | None = None,
+    glob: Sequence[str] | None = None,
+    images: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
+) -> Chosen:
+    """Return the data set of exactly one source.
+
+    Raises
+    ------
+    CommandError
+        If there is none or there are several, or a pattern is not ``NAME=PATTERN``.
+    VoxloomError
+        If the files cannot be read as that.
+    """
+    asked = {"DATA": source, "--msd": msd, "--nnunet": nnunet, "--csv": csv, "--glob": glob}
+    given = [name for name, value in asked.items() if value]
+    if len(given) != 1:
+        raise CommandError(
+            f"one of {', '.join(asked)} is expected, got {' and '.join(given) or 'none'}"
+        )
+    if msd is not None:
+        return _chosen(SubjectsDataset.from_msd(msd), f"read {msd} as a Decathlon data set")
+    if nnunet is not None:
+        return _chosen(SubjectsDataset.from_nnunet(nnunet), f"read {nnunet} as nnU-Net's layout")
+    if csv is not None:
+        return _from_table(csv, images or (), labels or ())
+    if glob:
+        return _from_patterns(glob, labels or ())
+    assert source is not None
+    return _from_path(source, images or (), labels or ())
+
+
+def load_object(text: str, option: str) -> Any:
+    """Return what ``MODULE:NAME`` names; modules are also found in the current folder.
+
+    Raises
+    ------
+    CommandError
+        If there is no such module or name.
+
+    Examples
+    --------
+    >>> load_object("math:sqrt", "--transform")(9.0)
+    3.0
+    """
+    module_name, separator, name = text.partition(":")
+    if not (separator and module_name and name):
+        raise CommandError(f"{option} is MODULE:NAME, such as training:prepare, got {text!r}")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # workers inherit it, and find the module too
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise CommandError(
+            f"{option}: there is no module {module_name!r} here or among the installed ones"
+        ) from error
+    if not hasattr(module, name):
+        raise CommandError(f"{option}: module {module_name!r} has no {name!r}")
+    return getattr(module, name)
+
+
+def load_callable(text: str | None, option: str) -> Callable[..., Any] | None:
+    """Return what ``MODULE:NAME`` names, which must be callable; None for None.
+
+    Raises
+    ------
+    CommandError
+        As `load_object` does, and if it cannot be called.
+    """
+    if text is None:
+        return None
+    found = load_object(text, option)
+    if not callable(found):
+        raise CommandError(f"{option} names something to call, {text!r} is {found!r}")
+    result: Callable[..., Any] = found
+    return result
+
+
+def _chosen(dataset: SubjectsDataset, says: str) -> Chosen:
+    return Chosen(dataset, f"{says}: {len(dataset)} subjects")
+
+
+def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:
+    path = source.expanduser()
+    if path.suffix.lower() in _TABLES:
+        return _from_table(path, images, labels)
+    if images:
+        raise CommandError("--image names columns of a table; for a folder use --glob NAME=PATTERN")
+    description = _description(path)
+    if "training" in description:
+        return _chosen(SubjectsDataset.from_msd(path), f"read {path} as a Decathlon data set")
+    if "channel_names" in description:
+        return _chosen(SubjectsDataset.from_nnunet(path), f"read {path} as nnU-Net's layout")
+    if _is_prepared(path):
+        from voxloom.prepared import open_prepared
+
+        return _chosen(open_prepared(path), f"read {path} as a prepared store")
+    return _from_layout(path, find_layout(path), labels)
+
+
+def _description(path: Path) -> dict[str, Any]:
+    file = path if path.name == "dataset.json" else path / "dataset.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # then it is a folder like any other
+    return content if isinstance(content, dict) else {}
+
+
+def _is_prepared(path: Path) -> bool:
+    from voxloom.prepared._store import MANIFEST, SUBJECTS
+
+    return (path / MANIFEST).is_file() and (path / SUBJECTS).is_dir()
+
+
+def _from_layout(path: Path, layout: FoundLayout, labels: Sequence[str]) -> Chosen:
+    names = layout.images
+    _check_known(labels, names)
+    marked = {*labels} or layout.labels
+    subjects = [_subject(key, files, names, marked) for key, files in layout.files.items()]
+    listed = ", ".join(f"{name} ({'label map' if name in marked else 'image'})" for name in names)
+    says = f"read {path}: what tells images apart is {layout.says}; {listed}"
+    return _chosen(SubjectsDataset(subjects), says)
+
+
+def _subject(key: str, files: dict[str, Path], names: list[str], marked: Any) -> Subject:
+    images: dict[str, Any] = {
+        name: LabelMap(files[name]) if name in marked else ScalarImage(files[name])
+        for name in names
+        if name in files
+    }
+    return Subject(subject_id=key, **images)
+
+
+def _from_table(path: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:
+    dataset = SubjectsDataset.from_csv(path.expanduser(), images=images, labels=labels)
+    if not dataset.dry_iter()[0].get_images_dict(intensity_only=False):
+        raise CommandError(
+            f"no column of {str(path)!r} is an image; name them with --image and --label"
+        )
+    return _chosen(dataset, f"read {path} as a table")
+
+
+def _from_patterns(glob: Sequence[str], labels: Sequence[str]) -> Chosen:
+    patterns: dict[str, Any] = {}
+    for one in glob:
+        name, separator, pattern = one.partition("=")
+        if not (separator and name.isidentifier() and pattern):
+            raise CommandError(
+                f"--glob is NAME=PATTERN, such as 't1=data/{{subject}}/t1.nii.gz', got {one!r}"
+            )
+        patterns[name] = pattern
+    _check_known(labels, list(patterns))
+    marked = list(labels) or [name for name in patterns if looks_like_labels(name)]
+    dataset = SubjectsDataset.from_glob(labels=marked, missing="omit", **patterns)
+    return _chosen(dataset, f"read {', '.join(glob)}, label maps: {', '.join(marked) or 'none'}")
+
+
+def _check_known(labels: Sequence[str], names: Sequence[str]) -> None:
+    unknown = [name for name in labels if name not in names]
+    if unknown:
+        raise CommandError(
+            f"--label names {', '.join(unknown)}, and the images are {', '.join(names)}"
+        )
