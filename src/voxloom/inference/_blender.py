@@ -108,7 +108,8 @@ class Blender:
         for axis in range(3):
             if axis != self._axis:
                 part = part.narrow(1 + axis, self._begin[axis], self._count[axis])
-        self._sink.write(start - self._begin[self._axis], part / self._weights(start, stop))
+        part /= self._weights(start, stop)  # in place: nobody needs the sums again
+        self._sink.write(start - self._begin[self._axis], part)
 
     def _weights(self, start: int, stop: int) -> torch.Tensor:
         weights = self._spread(self._window, self._axis, start, stop)
