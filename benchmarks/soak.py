@@ -13,6 +13,7 @@ import hashlib
 import os
 import random
 import signal
+import statistics
 import sys
 import tempfile
 import threading
@@ -63,10 +64,10 @@ def kill_at_random(stop: threading.Event, mean_s: float, kills: list[float]) -> 
 
 
 def trainer_mib() -> float:
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    """Return the memory that is this process's own; what it shares with workers comes and goes."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    own = [int(line.split()[1]) for line in lines if line.startswith("Private_")]
+    return sum(own) / 1024
 
 
 def soak(folder: Path, minutes: float, mean_s: float) -> int:
@@ -94,10 +95,12 @@ def soak(folder: Path, minutes: float, mean_s: float) -> int:
         killer.join()
         queue.close()
     left = workers_of(os.getpid())
-    growth = memory[-1] / memory[min(2, len(memory) - 1)] - 1
+    settled = len(memory) // 10 + 1
+    growth = statistics.median(memory[-settled:]) / statistics.median(memory[1 : 1 + settled]) - 1
     print(
         f"{epoch} exact epochs, {len(kills)} workers killed; trainer {memory[0]:.0f} MiB after the "
-        f"first epoch, {memory[-1]:.0f} after the last ({growth:+.1%}); workers left: {len(left)}"
+        f"first epoch, {memory[-1]:.0f} after the last (median of the last tenth against the "
+        f"first: {growth:+.1%}); workers left: {len(left)}"
     )
     return int(bool(left) or growth > ALLOWED_GROWTH)
 

@@ -17,7 +17,7 @@ from voxloom.loading._stats import STAGES, WORKER_STAGES, EpochStats, StageTime
 from voxloom.loading._work import Job
 
 _EPOCHS_KEPT: Final = 50
-_MARKS_KEPT: Final = 100_000
+_MARKS_KEPT: Final = 10_000
 TRAINER: Final = -1
 
 
