@@ -102,7 +102,7 @@ class ObservedQueue(Dataset[Subject], ABC):
     def trace(self, path: str | os.PathLike[str]) -> None:
         """Write what workers did and when the trainer waited, for https://ui.perfetto.dev.
 
-        JSON in Chrome's trace event format; of a long run, the last 100,000 events.
+        JSON in Chrome's trace event format; of a long run, the last 10,000 events.
         """
         write_trace(path, list(self._meter.marks), max(self.num_workers, 1))
 
