@@ -6,7 +6,8 @@
 The volumes are those of peers.py. nnU-Net needs its own layout of files, which is made of links,
 and its fingerprint and plan, which are not timed: only `nnUNetv2_preprocess` is. It resamples
 nothing here, as all volumes share a spacing, but normalises to float32 and crops to what is not
-zero; voxloom keeps int16 and adds the sampling index. Both read .nii.gz and write for reads by region.
+zero; voxloom keeps int16 and adds the sampling index. Both read .nii.gz and write for reads by
+region.
 """
 
 from __future__ import annotations

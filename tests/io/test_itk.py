@@ -78,6 +78,23 @@ def test_a_packed_file_cannot_declare_more_than_it_unpacks_to(tmp_path: Path) ->
         ItkSource(path)
 
 
+@pytest.mark.parametrize("axes", [b"3e9", b"-3", b"12", b""])
+def test_axes_on_which_itk_crashes_are_refused(tmp_path: Path, axes: bytes) -> None:
+    path = tmp_path / "a.mha"
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS.T), str(path), True)
+    path.write_bytes(path.read_bytes().replace(b"NDims = 3", b"NDims = " + axes))
+    with pytest.raises(VolumeReadError, match=r"a\.mha: expected 2 to 4 axes, got NDims"):
+        ItkSource(path)
+
+
+def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mhd"
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS.T), str(path), False)
+    path.write_bytes(path.read_bytes().replace(b"= a.raw", b"= a\0raw"))
+    with pytest.raises(VolumeReadError, match=r"a\.mhd: says that its voxels lie in 'a.x00raw'"):
+        ItkSource(path)
+
+
 def test_complex_voxels_are_refused(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.Image(4, 5, 6, sitk.sitkComplexFloat32), str(tmp_path / "a.nii"))
     with pytest.raises(UnknownFormatError, match=r"expected integers or floats, got .*complex"):

@@ -127,11 +127,12 @@ class ItkSource(VolumeSource):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
+        stored = find_voxels(self.path) if self.path.lower().endswith(_MAPPED) else None
         self.header = header = read_itk_header(self.path)
         self.shape = header.shape
         self.dtype = header.dtype
         self.space = space_in(self.path, header.shape[1:], header.affine)
-        self._stored = _mappable(self.path, header)
+        self._stored = _mappable(self.path, header, stored)
         self.reads_regions = self._stored is not None
 
     def read(self, box: Box | None = None) -> Array:
@@ -162,16 +163,15 @@ class ItkSource(VolumeSource):
         return mapped if first else np.moveaxis(mapped, -1, 0)
 
 
-def _mappable(path: str, header: ItkHeader) -> StoredVoxels | None:
+def _mappable(path: str, header: ItkHeader, stored: StoredVoxels | None) -> StoredVoxels | None:
     """Return where raw voxels lie; raise if the files are too short for what is declared."""
-    stored = find_voxels(path) if path.lower().endswith(_MAPPED) else None
     if stored is None:
         return None
     voxel_bytes = math.prod(header.shape) * header.dtype.itemsize
     if stored.encoding == "raw":
         stored.raw_offset(voxel_bytes)
         return stored if stored.components_first else None
-    with reading(stored.path):
+    with reading(path):
         there = Path(stored.path).stat().st_size
     if stored.encoding == "deflate" and voxel_bytes > there * MOST_BYTES_PER_BYTE:
         raise damaged(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from voxloom._errors import VolumeNotFoundError
 from voxloom.io._failures import damaged, reading
 
 _LONGEST_HEADER: Final = 1 << 20
@@ -122,7 +123,8 @@ def _find_in_meta(path: str, head: bytes) -> StoredVoxels | None:
             break
     else:
         return None
-    name = fields["elementdatafile"]
+    _check_dimensions(path, fields)
+    name = fields.get("elementdatafile", "")
     skip = _whole(fields.get("headersize", "0"))
     if skip is None or name.startswith("LIST") or "%" in name:
         return None
@@ -137,6 +139,14 @@ def _find_in_meta(path: str, head: bytes) -> StoredVoxels | None:
         big_endian=msb.lower() == "true",
         components_first=True,
     )
+
+
+def _check_dimensions(path: str, fields: dict[str, str]) -> None:
+    """Raise unless the axes are those of a volume: ITK's parser crashes on some that are not."""
+    axes = fields.get("ndims", "")
+    lengths = fields.get("dimsize", "").split()
+    if axes not in ("2", "3", "4") or len(lengths) != int(axes):
+        raise damaged(path, f"expected 2 to 4 axes, got NDims = {axes!r} and DimSize = {lengths}")
 
 
 def _fields(head: bytes, separator: str) -> dict[str, str]:
@@ -157,4 +167,11 @@ def _whole(text: str) -> int | None:
 
 
 def _beside(path: str, name: str) -> str:
-    return str(Path(path).parent / name)
+    if not name.isprintable() or not name:
+        raise damaged(path, f"says that its voxels lie in {name!r}, which names no file")
+    file = Path(path).parent / name
+    if not file.exists():
+        raise VolumeNotFoundError(
+            f"{path}: its voxels should lie in {file}, there is no such file; copy both"
+        )
+    return str(file)
