@@ -66,7 +66,7 @@ def test_in_the_middle_of_an_epoch_it_agrees_with_the_queue(
         assert state["held"] == len(state["slots"]) + len(state["leaving"]) <= 12
         assert state["ready"] == sum(slot["isReady"] for slot in state["slots"])
         assert len(state["pictures"]) == 4
-        assert state["loads"] == queue.stats().total.loads
+        assert 0 < state["loads"] <= queue.stats().total.loads
         assert state["trainer"] == "reads epoch 0"
         list(batches)
         assert look(page)["trainer"] == "is between epochs"

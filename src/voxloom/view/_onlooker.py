@@ -57,9 +57,10 @@ class BatchOnlooker:
         """Copy the middle of a patch, if its batch may be the one that is shown next."""
         if len(self._glimpses) >= self._wanted() or time.monotonic() > self._asked_s + _INTEREST_S:
             return
-        name, voxels = next(iter(patch.voxels.items()))
-        glimpse = _Glimpse(patch.subject, name, patch.index_ini, middle_of(voxels))
-        self._glimpses[patch.epoch, patch.place] = glimpse
+        for name, voxels in patch.voxels.items():
+            glimpse = _Glimpse(patch.subject, name, patch.index_ini, middle_of(voxels))
+            self._glimpses[patch.epoch, patch.place] = glimpse
+            return  # the first image is enough to recognise a patch
 
     def see_batch(self, epoch: int, first: int, subjects: list[int]) -> None:
         """Remember whose patches a batch has."""

@@ -26,6 +26,7 @@ Answer = Callable[[Mapping[str, str]], Any]
 """Takes what stands behind the question mark and returns something to send as JSON."""
 
 _HOST: Final = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", re.ASCII | re.I)
+_LOOK_UP_S: Final = 0.1  # how often it looks whether it is to stop
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -66,7 +67,7 @@ class PageServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="voxloom-page", daemon=True
+            target=self._server.serve_forever, args=(_LOOK_UP_S,), name="voxloom-page", daemon=True
         )
         self._thread.start()
 
