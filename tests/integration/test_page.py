@@ -15,7 +15,8 @@ import pytest
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom.view import monitor, serve_queue_page, write_queue_page
-from voxloom.view._simulation import Settings, simulate
+from voxloom.view._settings import Settings
+from voxloom.view._simulation import simulate
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")

@@ -8,7 +8,7 @@ import pytest
 
 from voxloom.view import write_queue_page
 from voxloom.view._page import PageMode, render_page
-from voxloom.view._simulation import Settings
+from voxloom.view._settings import Settings
 
 MODES: list[PageMode] = ["disk", "served", "live"]
 SVG = "http://www.w3.org/2000/svg"

@@ -11,7 +11,8 @@ from voxloom._errors import QueueError
 from voxloom.view import PageServer, serve_queue_page
 from voxloom.view._page import render_page
 from voxloom.view._server import answer_run
-from voxloom.view._simulation import Settings, simulate
+from voxloom.view._settings import Settings
+from voxloom.view._simulation import simulate
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxloom._errors import QueueError
 from voxloom.loading import PlanOptions, plan_epoch
 from voxloom.loading._simulate import Pace, waiting_share
-from voxloom.view._simulation import Run, Settings, simulate
+from voxloom.view._settings import Settings
+from voxloom.view._simulation import Run, simulate
 
 ANY = st.builds(
     Settings,
@@ -107,21 +107,3 @@ def test_it_agrees_with_the_estimate_that_a_queue_gives(workers: int, load_s: fl
         plan, pace, batch_size=given.batch_size, slots=given.max_length, workers=workers
     )
     assert simulate(given).waiting_share == pytest.approx(estimate, abs=0.02)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("subjects", 0, "subjects is a whole number from 1 to 32, got 0"),
-        ("subjects", 2.5, "subjects is a whole number from 1 to 32, got 2.5"),
-        ("subjects", True, "subjects is a whole number from 1 to 32, got True"),
-        ("load_s", float("nan"), "load_s is a number from 0.0 to 60.0, got nan"),
-        ("schedule", "random", "the schedule is 'spread' or 'fill', got 'random'"),
-        ("shuffle_patches", 1, "shuffle_patches is true or false, got 1"),
-    ],
-)
-def test_settings_outside_the_page_s_ranges_are_refused(
-    name: str, value: object, message: str
-) -> None:
-    with pytest.raises(QueueError, match=message):
-        Settings(**{name: value})  # type: ignore[arg-type]

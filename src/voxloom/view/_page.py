@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from voxloom.view._simulation import SECONDS, WHOLE, Settings
+from voxloom.view._settings import SECONDS, WHOLE, Settings
 
 PageMode = Literal["disk", "served", "live"]
 

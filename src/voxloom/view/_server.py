@@ -20,7 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from voxloom._errors import QueueError
 from voxloom.view._page import render_page
-from voxloom.view._simulation import Settings, simulate
+from voxloom.view._settings import Settings
+from voxloom.view._simulation import simulate
 
 Answer = Callable[[Mapping[str, str]], Any]
 """Takes what stands behind the question mark and returns something to send as JSON."""
