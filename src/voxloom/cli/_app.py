@@ -29,9 +29,13 @@ _START = """[bold]From a folder to a training:[/bold]
 
   voxloom bench DATA      which settings are fast here
 
-[bold]Exit codes:[/bold] 0 done, 1 check found what would stop a training, 2 wrong arguments,
-3 files, data, disk or memory did not allow it, 4 a library is missing, 5 unexpected,
-130 stopped.
+[bold]Exit codes:[/bold]
+
+  0 done    1 check found what would stop a training    2 wrong arguments
+
+  3 files, data, disk or memory did not allow it    4 a library is missing
+
+  5 unexpected, see --debug    130 stopped
 """
 
 app = new_app(_HELP)

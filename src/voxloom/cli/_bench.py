@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from voxloom._errors import CommandError
 from voxloom._progress import progress_bar
 from voxloom.cli._info import count_cores
 from voxloom.cli._main import ExitCode
 from voxloom.cli._sampling import choose_patch_size, choose_sampler, describe_sampler
-from voxloom.cli._sources import Chosen, choose_dataset, load_callable
+from voxloom.cli._sources import choose_dataset, load_callable
 from voxloom.cli._terminal import note, say, say_json, say_table, working
+from voxloom.cli._trial import Course, Setting, recommend
 from voxloom.cli._typer import (
     AsJson,
     Csv,
@@ -29,6 +30,9 @@ from voxloom.cli._typer import (
     Source,
     Transform,
 )
+
+if TYPE_CHECKING:
+    from voxloom.loading._execution import ExecutorName
 
 EXAMPLES = """[bold]Examples:[/bold]
 
@@ -88,7 +92,10 @@ def bench(
     with working("reading headers"):
         size = choose_patch_size(patch_size, chosen.dataset.check())
     cutter = choose_sampler(sampler, size, chosen.dataset.dry_iter()[0], map_name, shares)
-    result = _measure(chosen, cutter, (max_length, samples, batch_size, seed), tried, seconds, step)
+    course = Course(
+        chosen.dataset, cutter, max_length, samples, batch_size, seed, seconds, step or _do_nothing
+    )
+    result = {"source": chosen.says, **_measure(course, tried, trains=step is not None)}
     if as_json:
         say_json(result)
     else:
@@ -96,7 +103,7 @@ def bench(
     return ExitCode.OK
 
 
-def parse_settings(workers: str | None, executors: str) -> list[tuple[str, int]]:
+def parse_settings(workers: str | None, executors: str) -> list[Setting]:
     """Return which executors to try with how many workers; 0 workers are the trainer itself.
 
     Raises
@@ -106,13 +113,16 @@ def parse_settings(workers: str | None, executors: str) -> list[tuple[str, int]]
 
     Examples
     --------
-    >>> parse_settings("0,2", "processes,threads")
-    [('inline', 0), ('processes', 2), ('threads', 2)]
+    >>> [one.executor for one in parse_settings("0,2", "processes,threads")]
+    ['inline', 'processes', 'threads']
     """
-    names = [name.strip() for name in executors.split(",")]
-    unknown = [name for name in names if name not in ("processes", "threads")]
-    if unknown:
-        raise CommandError(f"--executors are processes and threads, got {', '.join(unknown)}")
+    names: list[ExecutorName] = []
+    for name in executors.split(","):
+        match name.strip():
+            case "processes" | "threads" as known:
+                names.append(known)
+            case other:
+                raise CommandError(f"--executors are processes and threads, got {other!r}")
     if workers is None:
         numbers = sorted({0, 1, *(n for n in (2, 4, 8, 16) if n < count_cores()), count_cores()})
     else:
@@ -120,8 +130,8 @@ def parse_settings(workers: str | None, executors: str) -> list[tuple[str, int]]
         if not all(part.isdecimal() and int(part) <= 256 for part in parts):
             raise CommandError(f"--workers are numbers from 0 to 256, as 1,2,4; got {workers!r}")
         numbers = sorted({int(part) for part in parts})
-    found = [("inline", 0)] if 0 in numbers else []
-    return found + [(name, number) for name in names for number in numbers if number]
+    found = [Setting("inline", 0)] if 0 in numbers else []
+    return found + [Setting(name, number) for name in names for number in numbers if number]
 
 
 def _make_step(trainer: str | None, step_time: float) -> Any:
@@ -130,69 +140,31 @@ def _make_step(trainer: str | None, step_time: float) -> Any:
     return (lambda batch: time.sleep(step_time)) if step_time else None
 
 
-def _measure(
-    chosen: Chosen,
-    sampler: Any,
-    sizes: tuple[int, int, int, int],
-    tried: list[tuple[str, int]],
-    seconds: float,
-    step: Any,
-) -> dict[str, Any]:
-    from voxloom.cli._trial import Setting, recommend, run_trial, trainer_ceiling
-    from voxloom.loading import Queue
+def _do_nothing(batch: dict[str, Any]) -> None:
+    """Stand for a trainer that takes no time."""
 
-    max_length, samples, batch_size, seed = sizes
 
-    def make_queue(setting: Setting) -> Queue:
-        return Queue(
-            chosen.dataset,
-            max_length,
-            samples,
-            sampler,
-            num_workers=setting.workers,
-            executor=setting.executor,
-            seed=seed,
-        )
-
-    trainer = step or (lambda batch: None)
+def _measure(course: Course, tried: list[Setting], *, trains: bool) -> dict[str, Any]:
+    """Run all trials and return what they gave, ready for JSON."""
     trials = []
     with progress_bar(len(tried), "trying", unit="setting") as bar:
-        for executor, workers in tried:
-            setting = Setting(executor, workers)  # type: ignore[arg-type]
-            trials.append(
-                run_trial(
-                    make_queue, setting, batch_size=batch_size, seconds=seconds, trainer=trainer
-                )
-            )
+        for setting in tried:
+            trials.append(course.run(setting))
             if bar is not None:
                 bar.update(1)
-    best = recommend(trials, trained=step is not None)
-    result: dict[str, Any] = {
-        "source": chosen.says,
-        "subjects": len(chosen.dataset),
-        "sampler": describe_sampler(sampler),
-        "batch_size": batch_size,
+    best = recommend(trials, trained=trains)
+    with course.make_queue(best.setting) as queue:
+        memory = queue.memory().total
+        speed, step_s = course.ceiling(queue) if trains else (0.0, 0.0)
+    return {
+        "subjects": len(course.dataset),
+        "sampler": describe_sampler(course.sampler),
+        "batch_size": course.batch_size,
         "trials": [trial.as_dict() for trial in trials],
-        "ceiling": None,
+        "ceiling": {"patches_per_s": speed, "step_s": step_s} if trains else None,
+        "memory_bytes": memory,
+        "recommended": {**best.as_dict(), "code": course.code(best.setting)},
     }
-    with make_queue(best.setting) as queue:
-        result["memory_bytes"] = queue.memory().total
-        if step is not None:
-            speed, step_s = trainer_ceiling(
-                queue, batch_size=batch_size, seconds=seconds, trainer=step
-            )
-            result["ceiling"] = {"patches_per_s": speed, "step_s": step_s}
-    result["recommended"] = {
-        **best.as_dict(),
-        "max_length": max_length,
-        "samples_per_volume": samples,
-        "code": (
-            f"queue = voxloom.Queue(dataset, {max_length}, {samples}, "
-            f"voxloom.{describe_sampler(sampler)}, num_workers={best.setting.workers}"
-            + (f", executor={best.setting.executor!r})" if best.setting.workers else ")")
-        ),
-    }
-    return result
 
 
 def _show(result: dict[str, Any]) -> None:
@@ -222,4 +194,4 @@ def _show(result: dict[str, Any]) -> None:
         )
     say(f"{best['advice']}")
     say(f"The queue takes up to {result['memory_bytes'] / 2**20:.0f} MiB. Recommended:")
-    say(f"  {best['code']}")
+    say(f"  queue = {best['code']}")

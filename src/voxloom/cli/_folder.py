@@ -19,6 +19,10 @@ _LABEL_WORDS: Final = re.compile(
     r"(?:^|_)(?:seg|dseg|segs|segmentations?|labels?|masks?|gt|truth|tissues?|lesions?|aseg|aparc"
     r"|tumou?r|annotations?|rois?|atlas)(?:$|_|\d)"
 )
+_IMAGE_WORDS: Final = re.compile(
+    r"(?:^|_)(?:t1|t1w|t1c|t1ce|t1gd|t2|t2w|flair|pd|dwi|adc|swi|bold|ct|cta|cbct|mr|mri|pet|us"
+    r"|images?|imgs?|scans?|volumes?)(?:$|_|\d)"
+)
 _Split = Callable[[Path], tuple[str, str] | None]
 
 
@@ -159,11 +163,12 @@ def _as_name(text: str) -> str:
     return f"image_{name}" if name[0].isdigit() else name
 
 
-def _completeness(groups: dict[str, dict[str, Path]]) -> tuple[float, int]:
-    """Order layouts: first by how many subjects have all images, then by how many subjects."""
+def _completeness(groups: dict[str, dict[str, Path]]) -> tuple[float, int, int]:
+    """Order layouts: by subjects that have all images, by names that one knows, by subjects."""
     names = {name for images in groups.values() for name in images}
     complete = sum(len(images) == len(names) for images in groups.values())
-    return complete / len(groups), len(groups) if len(names) > 1 else 0
+    known = sum(looks_like_labels(name) or bool(_IMAGE_WORDS.search(name)) for name in names)
+    return complete / len(groups), known, len(groups) if len(names) > 1 else 0
 
 
 def _one_each(folder: Path, files: list[Path]) -> FoundLayout:

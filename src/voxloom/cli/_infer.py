@@ -16,9 +16,9 @@ from voxloom.subjects import CheckReport, ScalarImage, Subject
 
 EXAMPLES = """[bold]Examples:[/bold]
 
-  voxloom infer t1.nii.gz scores.nii --model training:load_network --patch-size 96
+  voxloom infer t1.nii.gz scores.nii --model training:network
 
-  voxloom infer t1.nii.gz,t2.nii.gz labels.nii --model training:load_network --argmax --device cuda
+  voxloom infer t1.nii,t2.nii labels.nii --model net:load --argmax
 """
 
 _MODES: Final = ("gaussian", "average", "hann")
@@ -92,13 +92,20 @@ def make_network(text: str, device: str | None) -> Any:
         network = found()
     if not callable(network):
         raise CommandError(f"--model makes something to call, {text!r} made {network!r}")
-    if device is not None and isinstance(network, torch.nn.Module):
-        try:
-            network.to(device)
-        except (RuntimeError, AssertionError) as error:
-            first = str(error).splitlines()[0]
-            raise CommandError(f"--device {device!r} cannot be used here: {first}") from error
+    if device is not None:
+        _check_device(device)
+        return network.to(device) if isinstance(network, torch.nn.Module) else network
     return network
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        first = str(error).splitlines()[0]
+        raise CommandError(f"--device {device!r} cannot be used here: {first}") from error
 
 
 def _needs_arguments(function: Any) -> bool:

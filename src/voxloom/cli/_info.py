@@ -33,7 +33,11 @@ def info(as_json: AsJson = False) -> int:
         say_json(found)
         return ExitCode.OK
     machine = found["machine"]
-    say_table("This machine", ("what", "value"), [(k, _shown(v)) for k, v in machine.items()])
+    say_table(
+        "This machine",
+        ("what", "value"),
+        [(k.replace("_", " ").removesuffix(" bytes"), _shown(v)) for k, v in machine.items()],
+    )
     rows = [("needed", name, number) for name, number in found["needed"].items()]
     rows += [
         (extra, name, number)

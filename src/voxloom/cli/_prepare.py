@@ -65,7 +65,7 @@ def prepare(
     With --msd, --nnunet, --csv or --glob the only argument is OUTPUT. It can be stopped, and
     goes on where it was.
     """
-    if output is None:
+    if output is None and (msd or nnunet or csv or glob):
         source, output = None, source
     if output is None:
         raise CommandError("a folder to write is expected: voxloom prepare DATA OUTPUT")

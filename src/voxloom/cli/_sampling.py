@@ -63,8 +63,11 @@ def choose_sampler(
 
     Examples
     --------
-    >>> choose_sampler("uniform", (8, 8, 8), Subject(name="ann"), None, None).patch_size
-    (8, 8, 8)
+    >>> import numpy as np
+    >>> from voxloom.subjects import ScalarImage
+    >>> subject = Subject(t1=ScalarImage(tensor=np.ones((1, 8, 8, 8))))
+    >>> choose_sampler("auto", (4, 4, 4), subject, None, None)
+    UniformSampler(patch_size=(4, 4, 4), padding_mode=None)
     """
     if name not in _NAMES:
         raise CommandError(f"--sampler is {', '.join(_NAMES)}; got {name!r}")

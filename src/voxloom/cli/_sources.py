@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from voxloom._errors import CommandError
+from voxloom._errors import CommandError, LayoutError
 from voxloom.cli._folder import FoundLayout, find_layout, looks_like_labels
 from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
 
@@ -58,9 +58,9 @@ def choose_dataset(
             f"one of {', '.join(asked)} is expected, got {' and '.join(given) or 'none'}"
         )
     if msd is not None:
-        return _chosen(SubjectsDataset.from_msd(msd), f"read {msd} as a Decathlon data set")
+        return _chosen(SubjectsDataset.from_msd(msd), f"Read {msd} as a Decathlon data set")
     if nnunet is not None:
-        return _chosen(SubjectsDataset.from_nnunet(nnunet), f"read {nnunet} as nnU-Net's layout")
+        return _chosen(SubjectsDataset.from_nnunet(nnunet), f"Read {nnunet} as nnU-Net's layout")
     if csv is not None:
         return _from_table(csv, images or (), labels or ())
     if glob:
@@ -129,13 +129,13 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
         raise CommandError("--image names columns of a table; for a folder use --glob NAME=PATTERN")
     description = _description(path)
     if "training" in description:
-        return _chosen(SubjectsDataset.from_msd(path), f"read {path} as a Decathlon data set")
+        return _chosen(SubjectsDataset.from_msd(path), f"Read {path} as a Decathlon data set")
     if "channel_names" in description:
-        return _chosen(SubjectsDataset.from_nnunet(path), f"read {path} as nnU-Net's layout")
+        return _chosen(SubjectsDataset.from_nnunet(path), f"Read {path} as nnU-Net's layout")
     if _is_prepared(path):
         from voxloom.prepared import open_prepared
 
-        return _chosen(open_prepared(path), f"read {path} as a prepared store")
+        return _chosen(open_prepared(path), f"Read {path} as a prepared store")
     return _from_layout(path, find_layout(path), labels)
 
 
@@ -160,7 +160,7 @@ def _from_layout(path: Path, layout: FoundLayout, labels: Sequence[str]) -> Chos
     marked = {*labels} or layout.labels
     subjects = [_subject(key, files, names, marked) for key, files in layout.files.items()]
     listed = ", ".join(f"{name} ({'label map' if name in marked else 'image'})" for name in names)
-    says = f"read {path}: what tells images apart is {layout.says}; {listed}"
+    says = f"Read {path}: what tells images apart is {layout.says}; {listed}"
     return _chosen(SubjectsDataset(subjects), says)
 
 
@@ -174,12 +174,15 @@ def _subject(key: str, files: dict[str, Path], names: list[str], marked: Any) ->
 
 
 def _from_table(path: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:
-    dataset = SubjectsDataset.from_csv(path.expanduser(), images=images, labels=labels)
-    if not dataset.dry_iter()[0].get_images_dict(intensity_only=False):
+    try:
+        dataset = SubjectsDataset.from_csv(path.expanduser(), images=images, labels=labels)
+    except LayoutError as error:
+        if images or labels:
+            raise
         raise CommandError(
-            f"no column of {str(path)!r} is an image; name them with --image and --label"
-        )
-    return _chosen(dataset, f"read {path} as a table")
+            f"{path}: name the columns that hold paths, with --image and --label ({error})"
+        ) from error
+    return _chosen(dataset, f"Read {path} as a table")
 
 
 def _from_patterns(glob: Sequence[str], labels: Sequence[str]) -> Chosen:
@@ -194,7 +197,7 @@ def _from_patterns(glob: Sequence[str], labels: Sequence[str]) -> Chosen:
     _check_known(labels, list(patterns))
     marked = list(labels) or [name for name in patterns if looks_like_labels(name)]
     dataset = SubjectsDataset.from_glob(labels=marked, missing="omit", **patterns)
-    return _chosen(dataset, f"read {', '.join(glob)}, label maps: {', '.join(marked) or 'none'}")
+    return _chosen(dataset, f"Read {', '.join(glob)}, label maps: {', '.join(marked) or 'none'}")
 
 
 def _check_known(labels: Sequence[str], names: Sequence[str]) -> None:

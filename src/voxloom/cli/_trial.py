@@ -1,16 +1,23 @@
-"""One trial of a queue: how fast patches come with these workers."""
+"""Trials of a queue: how fast patches come with these workers."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from voxloom.loading import Queue
-from voxloom.loading._execution import ExecutorName
+from voxloom.cli._sampling import describe_sampler
+from voxloom.patches import PatchSampler
+from voxloom.subjects import INDEX_INI, SubjectsDataset
+
+if TYPE_CHECKING:
+    from voxloom.loading import Queue
+    from voxloom.loading._execution import ExecutorName
 
 Trainer = Callable[[dict[str, Any]], object]
+
+_MANY: Final = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,56 +69,95 @@ class Trial:
         return {**values.pop("setting"), **values}
 
 
-def run_trial(
-    make_queue: Callable[[Setting], Queue],
-    setting: Setting,
-    *,
-    batch_size: int,
-    seconds: float,
-    trainer: Trainer,
-) -> Trial:
-    """Return how fast patches came, epoch after epoch, until the time was up.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What all trials have in common: the data, the sampler and the sizes.
 
-    The time counts from the first batch; at least one more batch is measured.
+    Attributes
+    ----------
+    dataset : SubjectsDataset
+        Where patches come from.
+    sampler : PatchSampler
+        Where to cut.
+    max_length, samples_per_volume, seed : int
+        As `Queue` takes them.
+    batch_size : int
+        Patches in a batch.
+    seconds : float
+        How long a trial lasts, counted from the first batch.
+    trainer : callable
+        Takes a batch and does a training step.
     """
-    start = time.perf_counter()
-    with make_queue(setting) as queue:
-        batches = _without_end(queue, batch_size)
-        trainer(next(batches))
-        begin = time.perf_counter()
-        patches = count = 0
-        waited = 0.0
-        while not count or time.perf_counter() - begin < seconds:
-            asked = time.perf_counter()
-            batch = next(batches)
-            waited += time.perf_counter() - asked
-            trainer(batch)
-            count += 1
-            patches += len(batch["index_ini"])
-        spent = time.perf_counter() - begin
-        advice = queue.advice()
-        batches.close()
-    share = waited / spent
-    return Trial(setting, begin - start, patches / spent, share, count, advice)
 
+    dataset: SubjectsDataset
+    sampler: PatchSampler
+    max_length: int
+    samples_per_volume: int
+    batch_size: int
+    seed: int
+    seconds: float
+    trainer: Trainer
 
-def trainer_ceiling(
-    queue: Queue, *, batch_size: int, seconds: float, trainer: Trainer
-) -> tuple[float, float]:
-    """Return patches a second of a trainer that never waits, and how long one step takes."""
-    patches = steps = 0
-    begin = 0.0
-    for step, batch in enumerate(queue.replay(2, batch_size=batch_size, steps=1_000_000)):
-        if step == 1:  # the first step may compile, or warm up
+    def make_queue(self, setting: Setting) -> Queue:
+        """Return a queue with these workers, which are at work."""
+        from voxloom.loading import Queue  # which brings torch
+
+        return Queue(
+            self.dataset,
+            self.max_length,
+            self.samples_per_volume,
+            self.sampler,
+            num_workers=setting.workers,
+            executor=setting.executor,
+            seed=self.seed,
+        )
+
+    def code(self, setting: Setting) -> str:
+        """Return what a user writes for such a queue."""
+        sampler = f"voxloom.{describe_sampler(self.sampler)}"
+        more = f", executor={setting.executor!r}" if setting.executor == "threads" else ""
+        return (
+            f"voxloom.Queue(dataset, {self.max_length}, {self.samples_per_volume}, {sampler}, "
+            f"num_workers={setting.workers}{more})"
+        )
+
+    def run(self, setting: Setting) -> Trial:
+        """Return how fast patches came, epoch after epoch, until the time was up.
+
+        At least one batch after the first is measured.
+        """
+        start = time.perf_counter()
+        with self.make_queue(setting) as queue:
+            batches = _without_end(queue, self.batch_size)
+            self.trainer(next(batches))
             begin = time.perf_counter()
-        trainer(batch)
-        if step >= 1:
-            patches += len(batch["index_ini"])
+            patches = count = 0
+            waited = 0.0
+            while not count or time.perf_counter() - begin < self.seconds:
+                asked = time.perf_counter()
+                batch = next(batches)
+                waited += time.perf_counter() - asked
+                self.trainer(batch)
+                count += 1
+                patches += len(batch[INDEX_INI])
+            spent = time.perf_counter() - begin
+            advice = queue.advice()
+            batches.close()
+        return Trial(setting, begin - start, patches / spent, waited / spent, count, advice)
+
+    def ceiling(self, queue: Queue) -> tuple[float, float]:
+        """Return patches a second of a trainer that never waits, and how long a step takes."""
+        kept = queue.replay(2, batch_size=self.batch_size, steps=_MANY)
+        self.trainer(next(kept))  # the first step may compile, or warm up
+        begin = time.perf_counter()
+        patches = steps = 0
+        while not steps or time.perf_counter() - begin < self.seconds:
+            batch = next(kept)
+            self.trainer(batch)
+            patches += len(batch[INDEX_INI])
             steps += 1
-            if time.perf_counter() - begin >= seconds:
-                break
-    spent = time.perf_counter() - begin
-    return patches / spent, spent / max(steps, 1)
+        spent = time.perf_counter() - begin
+        return patches / spent, spent / steps
 
 
 def recommend(trials: list[Trial], *, trained: bool, tolerance: float = 0.1) -> Trial:

@@ -1,0 +1,60 @@
+import pytest
+
+from voxloom import ScalarImage
+from voxloom.cli import ExitCode
+
+NETWORK = """
+import torch
+
+class Double(torch.nn.Module):
+    def forward(self, patches):
+        return 2 * patches
+
+class Two(torch.nn.Module):
+    def forward(self, patches):
+        return torch.cat([-patches, patches], 1)
+
+double = Double()
+number = lambda: 3
+"""
+
+
+@pytest.fixture
+def volume(phantoms, tmp_path, monkeypatch):
+    (tmp_path / "infer_networks.py").write_text(NETWORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    return phantoms / "phantom_000_t1.nii.gz"
+
+
+@pytest.mark.parametrize("name", ["Double", "double"])
+def test_a_network_or_what_makes_one_runs_over_a_volume(voxloom, volume, name):
+    said = voxloom(
+        *("infer", volume, "out.nii", "--model", f"infer_networks:{name}", "--patch-size", "16")
+    )
+    assert said.code == ExitCode.OK, said.err
+    assert "(1, 32, 28, 24)" in said.out
+    difference = abs(ScalarImage("out.nii").array - 2.0 * ScalarImage(volume).array)
+    assert difference.max() < 0.01
+
+
+def test_argmax_writes_labels(voxloom, volume):
+    model = "infer_networks:Two"
+    said = voxloom("infer", volume, "out.nii", "--model", model, "--patch-size", "16", "--argmax")
+    assert said.code == ExitCode.OK
+    labels, voxels = ScalarImage("out.nii").array, ScalarImage(volume).array
+    assert labels.dtype == "uint8"
+    assert (labels[abs(voxels) > 1] == (voxels > 0)[abs(voxels) > 1]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--model", "infer_networks:number"], "made 3"),
+        (["--model", "infer_networks:double", "--mode", "best"], "--mode is gaussian"),
+        (["--model", "infer_networks:double", "--device", "nope"], "--device 'nope' cannot be"),
+    ],
+)
+def test_wrong_arguments_are_refused(voxloom, volume, options, sentence):
+    said = voxloom("infer", volume, "out.nii", *options)
+    assert said.code == ExitCode.USAGE
+    assert sentence in said.err

@@ -1,0 +1,51 @@
+import json
+
+import numpy as np
+import pytest
+
+from voxloom import LabelSampler
+from voxloom.cli import ExitCode
+from voxloom.cli._preview import draw_locations, spread_over
+from voxloom.cli._sources import choose_dataset
+
+pytest.importorskip("matplotlib")
+
+
+def test_a_report_shows_subjects_places_and_patches(voxloom, phantoms, tmp_path):
+    said = voxloom(
+        *("preview", phantoms, "--subjects", 2, "--patches", 30, "--mosaic", 4),
+        *("--patch-size", "8", "--shares", "1=1,4=1", "--json"),
+    )
+    assert said.code == ExitCode.OK
+    result = json.loads(said.out)
+    assert result["sampler"] == "LabelSampler(8, 'seg', {1: 1.0, 4: 1.0})"
+    assert set(result["centres"]) == {"1", "4"}
+    assert sum(result["centres"].values()) == 2 * 30
+    page = (tmp_path / "preview.html").read_text()
+    assert page.count("<img") == 2 * 2 + 1
+    assert "phantom_000" in page
+    assert "phantom_002" in page
+
+
+def test_the_same_seed_draws_the_same_centres(phantoms):
+    subject = choose_dataset(phantoms).dataset[0]
+    sampler = LabelSampler(8, "seg")
+    first, again, other = (draw_locations(subject, sampler, 20, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert (first[:, 3:] - first[:, :3] == 8).all()
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(1, 4), (7, 3), (100, 4), (3, 3)])
+def test_subjects_are_spread_over_the_data_set(count, wanted):
+    chosen = spread_over(count, wanted)
+    assert len(chosen) == min(count, wanted)
+    assert chosen[0] == 0
+    assert set(chosen) <= set(range(count))
+    assert wanted == 1 or chosen[-1] == count - 1
+
+
+def test_a_patch_that_does_not_fit_says_so(voxloom, phantoms):
+    said = voxloom("preview", phantoms, "--patch-size", "64")
+    assert said.code == ExitCode.FAILED
+    assert "does not fit in subject 'phantom_000'" in said.err

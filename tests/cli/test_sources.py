@@ -1,0 +1,114 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from voxloom._errors import CommandError
+from voxloom.cli._sources import choose_dataset, load_callable, load_object
+from voxloom.datasets import write_phantoms
+from voxloom.prepared import prepare
+from voxloom.subjects import LABEL, SubjectsDataset
+
+
+def types_of(dataset: SubjectsDataset) -> dict[str, str]:
+    images = dataset.dry_iter()[0].get_images_dict(intensity_only=False)
+    return {name: image.type for name, image in images.items()}
+
+
+def test_a_plain_folder_is_understood_and_said(phantoms):
+    chosen = choose_dataset(phantoms)
+    assert types_of(chosen.dataset) == {"t1": "intensity", "seg": "label"}
+    assert [one.subject_id for one in chosen.dataset.dry_iter()] == [
+        f"phantom_00{n}" for n in range(3)
+    ]
+    assert "seg (label map): 3 subjects" in chosen.says
+
+
+def test_labels_can_be_named_instead_of_guessed(phantoms):
+    assert types_of(choose_dataset(phantoms, labels=["t1"]).dataset) == {
+        "seg": "intensity",
+        "t1": "label",
+    }
+
+
+def test_patterns_give_the_same_subjects(phantoms):
+    glob = [f"t1={phantoms}/{{subject}}_t1.nii.gz", f"seg={phantoms}/{{subject}}_seg.nii.gz"]
+    chosen = choose_dataset(glob=glob)
+    assert types_of(chosen.dataset) == {"t1": "intensity", "seg": LABEL}
+    assert len(chosen.dataset) == 3
+
+
+def test_a_table_says_its_columns(phantoms, tmp_path):
+    table = tmp_path / "all.csv"
+    table.write_text(f"subject,t1\nann,{phantoms}/phantom_000_t1.nii.gz\n")
+    assert types_of(choose_dataset(table, images=["t1"]).dataset) == {"t1": "intensity"}
+    with pytest.raises(CommandError, match="name the columns that hold paths, with --image"):
+        choose_dataset(csv=table)
+
+
+def test_a_folder_with_a_description_is_read_as_it_says(tmp_path):
+    write_phantoms(tmp_path, 1, (8, 8, 8))
+    image, label = "./phantom_000_t1.nii.gz", "./phantom_000_seg.nii.gz"
+    content = {"training": [{"image": image, "label": label}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    chosen = choose_dataset(tmp_path)
+    assert types_of(chosen.dataset) == {"image": "intensity", "label": "label"}
+    assert "Decathlon" in chosen.says
+
+
+def test_a_prepared_store_is_known(phantoms, tmp_path):
+    prepare(choose_dataset(phantoms).dataset, tmp_path / "store")
+    chosen = choose_dataset(tmp_path / "store")
+    assert "prepared store: 3 subjects" in chosen.says
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, "is expected, got none"),
+        ({"source": Path("a"), "msd": Path("b")}, "is expected, got DATA and --msd"),
+        ({"glob": ["t1"]}, "--glob is NAME=PATTERN"),
+        ({"glob": ["3d=a"]}, "--glob is NAME=PATTERN"),
+        ({"glob": ["a={s}"], "labels": ["b"]}, "--label names b, and the images are a"),
+    ],
+)
+def test_sources_that_cannot_be_used_are_refused(given, sentence):
+    with pytest.raises(CommandError, match=sentence):
+        choose_dataset(**given)
+
+
+def test_columns_of_a_folder_are_refused(phantoms):
+    with pytest.raises(CommandError, match="--image names columns of a table"):
+        choose_dataset(phantoms, images=["t1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("math", "--model is MODULE:NAME"),
+        (":x", "--model is MODULE:NAME"),
+        ("not_there:x", "there is no module 'not_there'"),
+        ("math:not_there", "module 'math' has no 'not_there'"),
+    ],
+)
+def test_names_that_lead_nowhere_are_refused(text, sentence):
+    with pytest.raises(CommandError, match=sentence):
+        load_object(text, "--model")
+
+
+def test_modules_of_the_current_folder_are_found(tmp_path, monkeypatch):
+    (tmp_path / "module_found_here.py").write_text("def double(x): return 2 * x\nnumber = 3\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [])
+    double = load_callable("module_found_here:double", "--transform")
+    assert double is not None
+    assert double(4) == 8
+    with pytest.raises(CommandError, match="--transform names something to call"):
+        load_callable("module_found_here:number", "--transform")
+
+
+def test_a_module_that_fails_inside_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / "module_that_fails.py").write_text("import not_there_at_all\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="not_there_at_all"):
+        load_object("module_that_fails:x", "--model")
