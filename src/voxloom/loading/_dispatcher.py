@@ -126,6 +126,7 @@ class Dispatcher:
                 if key in self._recovery.errors:
                     raise self._recovery.errors[key]
                 self._check_usable()
+                self._change(lambda: self._ledger.pump(eager=True))
                 self._wait(since)
             self._count_replaced(key)
             nbytes = self._ledger.ready[key].layout.nbytes

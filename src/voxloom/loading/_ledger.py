@@ -19,6 +19,8 @@ _JOBS_A_WORKER: Final = 2
 # So many patches are asked of a job at once that questions and reports fit in a pipe: else the
 # two ends could wait for each other to read.
 _MOST_ASKED: Final = 500
+# Slots are given out by such shares of all, so that a worker is not asked patch by patch.
+_SHARE: Final = 8
 
 
 class Ledger:
@@ -167,9 +169,9 @@ class Ledger:
         """Return what a worker has, in the order in which it was told."""
         return [running for running in self.running.values() if running.worker == worker]
 
-    def pump(self) -> None:
-        """Give out all jobs and slots that can be."""
-        while self._assign() or self._grant():
+    def pump(self, *, eager: bool = False) -> None:
+        """Give out jobs, and slots once there are some; `eager`, any that are free."""
+        while self._assign() or self._grant(eager):
             pass
 
     def _forget_if_done(self, running: Running) -> None:
@@ -209,11 +211,14 @@ class Ledger:
         worker = load.index(min(load)) if holder is None else holder
         return worker if load[worker] < _JOBS_A_WORKER else None
 
-    def _grant(self) -> bool:
+    def _grant(self, eager: bool) -> bool:
         """Give free slots to the first job that lacks some. Tell whether any were given."""
         if not self._free or not self._pending or not self._memory.slot_bytes:
             return False
         running = self._pending[0]
+        enough = min(len(running.job.places) - running.granted, self._memory.count // _SHARE)
+        if len(self._free) < enough and not eager:
+            return False
         room = min(len(self._free), _MOST_ASKED - len(running.waiting))
         if room <= 0:
             return False

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from voxloom._random import draw_word
 from voxloom.geometry import Box, Index3, Shape3
-from voxloom.io import Array
 from voxloom.patches._block_index import BLOCK, BlockIndex, exact_dtype, index_masses, pick
+from voxloom.patches._indexed_map import Voxels
 from voxloom.patches._mass import Mass
 
 _TRIES: Final = 64
@@ -43,7 +43,7 @@ class CentreTable:
         Running sum over the masses of these blocks.
     """
 
-    array: Array
+    array: Voxels
     shift: Index3
     mass: Mass
     valid: Box
@@ -80,7 +80,7 @@ class CentreTable:
         return i + x, j + y, k + z
 
 
-def centre_table(array: Array, index: BlockIndex, valid: Box) -> CentreTable | None:
+def centre_table(array: Voxels, index: BlockIndex, valid: Box) -> CentreTable | None:
     """Return what draws voxels of `valid`, or None where the map has no mass in it.
 
     Blocks that `valid` cuts are drawn with their whole mass, and what falls outside is drawn
@@ -121,7 +121,7 @@ def centre_table(array: Array, index: BlockIndex, valid: Box) -> CentreTable | N
     )
 
 
-def _exact_table(array: Array, mass: Mass, region: Box) -> CentreTable | None:
+def _exact_table(array: Voxels, mass: Mass, region: Box) -> CentreTable | None:
     part = array[(slice(None), *region.slices)]
     (index,) = index_masses(part, [mass])
     if not index.sums.any():
@@ -168,6 +168,6 @@ def _blocks_inside(valid: Box, spatial_shape: Shape3) -> Box | None:
     return Box((ini[0], ini[1], ini[2]), (fin[0], fin[1], fin[2]))
 
 
-def _spatial_shape(array: Array) -> Shape3:
+def _spatial_shape(array: Voxels) -> Shape3:
     _, w, h, d = array.shape
     return w, h, d

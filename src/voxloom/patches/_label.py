@@ -14,8 +14,9 @@ from voxloom._errors import EmptyProbabilityMapError, NoLabelMapError, Probabili
 from voxloom._random import draw_word
 from voxloom.geometry import Index3, Shape3
 from voxloom.io import Array
-from voxloom.patches._block_index import BlockIndex, index_masses, pick
+from voxloom.patches._block_index import BlockIndex, pick
 from voxloom.patches._centres import CentreTable, centre_table
+from voxloom.patches._indexed_map import indexed_map
 from voxloom.patches._mass import ChannelVoxels, Foreground, LabelVoxels, Mass
 from voxloom.patches._padding import PaddingMode
 from voxloom.patches._sampler import Draw, PatchSampler
@@ -157,18 +158,18 @@ class LabelSampler(PatchSampler):
     def _label_draw(self, subject: Subject) -> _LabelDraw:
         self.check(subject)
         name = self._find_name(subject)
-        array = subject.get_image(name).array
-        shares = self._shares(array.shape[0], f"image {name!r} of {subject.describe()}")
-        indices = index_masses(array, list(shares))
+        image = subject.get_image(name)
+        shares = self._shares(image.shape[0], f"image {name!r} of {subject.describe()}")
+        voxels, indices = indexed_map(image, list(shares))
         centres = self._centres_in(subject)
-        tables = [centre_table(array, index, centres) for index in indices]
+        tables = [centre_table(voxels, index, centres) for index in indices]
         drawn = [
             (share, table)
             for share, table in zip(shares.values(), tables, strict=True)
             if table is not None
         ]
         if not drawn:
-            raise self._no_label(subject, name, array, indices)
+            raise self._no_label(subject, name, image.read(), indices)
         cumulative = np.cumsum([share for share, _ in drawn], dtype=np.float64)
         return _LabelDraw(self.patch_size, cumulative, tuple(table for _, table in drawn))
 

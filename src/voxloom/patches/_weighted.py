@@ -9,8 +9,8 @@ import numpy as np
 
 from voxloom._errors import SamplerError
 from voxloom.geometry import Index3, Shape3
-from voxloom.patches._block_index import index_masses
 from voxloom.patches._centres import CentreTable, centre_table
+from voxloom.patches._indexed_map import indexed_map
 from voxloom.patches._mass import Weights
 from voxloom.patches._padding import PaddingMode
 from voxloom.patches._sampler import Draw, PatchSampler
@@ -83,10 +83,10 @@ class WeightedSampler(PatchSampler):
     def prepare(self, subject: Subject) -> Draw:
         """Index the map and return what locates patches. See `PatchSampler.prepare`."""
         self.check(subject)
-        array = self.get_probability_map_image(subject).array
         what = f"image {self._probability_map!r}"
-        (index,) = index_masses(array, [Weights(f"{what} of {subject.describe()}")])
-        table = centre_table(array, index, self._centres_in(subject))
+        weights = Weights(f"{what} of {subject.describe()}")
+        voxels, (index,) = indexed_map(self.get_probability_map_image(subject), [weights])
+        table = centre_table(voxels, index, self._centres_in(subject))
         if table is None:
             raise self._nothing_to_draw(subject, what, near_border=index.total > 0)
         return partial(_draw_place, table, self.patch_size)
