@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: test lint demo format clean
+.PHONY: test lint demo docs format clean
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
@@ -19,6 +19,9 @@ lint: $(VENV)/.test
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -E -q docs docs/_build/html
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix
@@ -37,4 +40,8 @@ $(VENV)/.test: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) -e '.[demo]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) -e '.[docs]'
 	touch $@
