@@ -147,6 +147,8 @@ def _do_nothing(batch: dict[str, Any]) -> None:
 def _measure(course: Course, tried: list[Setting], *, trains: bool) -> dict[str, Any]:
     """Run all trials and return what they gave, ready for JSON."""
     trials = []
+    with working("warming up"):
+        course.warm_up()
     with progress_bar(len(tried), "trying", unit="setting") as bar:
         for setting in tried:
             trials.append(course.run(setting))

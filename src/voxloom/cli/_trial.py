@@ -112,6 +112,11 @@ class Course:
             seed=self.seed,
         )
 
+    def warm_up(self) -> None:
+        """Make one batch here, so that the first trial is not charged for imports."""
+        with self.make_queue(Setting("inline", 0)) as queue:
+            self.trainer(next(queue.batches(self.batch_size)))
+
     def code(self, setting: Setting) -> str:
         """Return what a user writes for such a queue."""
         sampler = f"voxloom.{describe_sampler(self.sampler)}"
