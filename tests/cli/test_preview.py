@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from voxloom import LabelSampler
+from voxloom import LabelMap, LabelSampler, ScalarImage
 from voxloom.cli import ExitCode
 from voxloom.cli._preview import draw_locations, spread_over
 from voxloom.cli._sources import choose_dataset
@@ -49,3 +49,14 @@ def test_a_patch_that_does_not_fit_says_so(voxloom, phantoms):
     said = voxloom("preview", phantoms, "--patch-size", "64")
     assert said.code == ExitCode.FAILED
     assert "does not fit in subject 'phantom_000'" in said.err
+
+
+def test_centres_are_counted_in_the_map_that_was_sampled(voxloom, tmp_path):
+    voxels = np.zeros((1, 12, 12, 12), dtype=np.uint8)
+    LabelMap(tensor=voxels).save(tmp_path / "ann_mask.nii")
+    voxels[:, 6, 6, 6] = 7
+    LabelMap(tensor=voxels).save(tmp_path / "ann_roi.nii")
+    ScalarImage(tensor=voxels + 1).save(tmp_path / "ann_t1.nii")
+    said = voxloom("preview", ".", "--map", "roi", "--patch-size", 4, "--patches", 5, "--json")
+    assert said.code == ExitCode.OK, said.err
+    assert json.loads(said.out)["centres"] == {"7": 5}

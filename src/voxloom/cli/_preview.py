@@ -31,7 +31,7 @@ from voxloom.cli._typer import (
     Shares,
     Source,
 )
-from voxloom.patches import PatchSampler
+from voxloom.patches import LabelSampler, PatchSampler
 from voxloom.subjects import CheckReport, Subject, collate
 
 EXAMPLES = """[bold]Examples:[/bold]
@@ -114,18 +114,22 @@ def _look_at(
 ) -> tuple[dict[str, int], list[Section]]:
     """Return how often each label was a centre, and the sections of subjects and patches."""
     counts: Counter[str] = Counter()
+    labels = sampler.label_name if isinstance(sampler, LabelSampler) else None
     sections, patches = [], []
     with progress_bar(len(subjects), "drawing", unit="subject") as bar:
         for number, stored in enumerate(subjects):
             subject = stored.load()
             locations = draw_locations(subject, sampler, count, seed)
-            counts.update(_labels_at(subject, locations))
-            sections.append(_subject_section(number, subject, locations))
+            counts.update(_labels_at(subject, labels, locations))
+            sections.append(_subject_section(number, subject, labels, locations))
             each = -(-mosaic // len(subjects))
             patches += list(sampler(_only_images(subject), each, rng=seed))
             if bar is not None:
                 bar.update(1)
-    return dict(sorted(counts.items())), [*sections, _patch_section(patches[:mosaic], counts)]
+    return dict(sorted(counts.items())), [
+        *sections,
+        _patch_section(patches[:mosaic], labels, counts),
+    ]
 
 
 def _only_images(subject: Subject) -> Subject:
@@ -134,20 +138,22 @@ def _only_images(subject: Subject) -> Subject:
     return Subject(**images)
 
 
-def _labels_at(subject: Subject, locations: np.ndarray) -> Iterator[str]:
+def _labels_at(subject: Subject, name: str | None, locations: np.ndarray) -> Iterator[str]:
+    from voxloom.view._panel import as_labels
     from voxloom.view._subject import find_labels
 
-    labels = find_labels(subject, None)
-    if labels is None:
+    image = find_labels(subject, name)
+    if image is None:
         return
-    voxels = labels.read()
-    middle = (locations[:, :3] + (locations[:, 3:] - locations[:, :3]) // 2).T
-    inside = np.clip(middle.T, 0, np.array(subject.spatial_shape) - 1).T
-    for value in voxels[0][tuple(inside)]:
+    middle = (locations[:, :3] + locations[:, 3:]) // 2
+    inside = np.clip(middle, 0, np.array(subject.spatial_shape) - 1)  # of patches that overhang
+    for value in as_labels(image.read())[tuple(inside.T)]:
         yield f"{value:g}"
 
 
-def _subject_section(number: int, subject: Subject, locations: np.ndarray) -> Section:
+def _subject_section(
+    number: int, subject: Subject, labels: str | None, locations: np.ndarray
+) -> Section:
     from voxloom.view import plot_centres, plot_subject
 
     name = str(subject.get("subject_id", number))
@@ -155,10 +161,12 @@ def _subject_section(number: int, subject: Subject, locations: np.ndarray) -> Se
         f"{mm:.3g}" for mm in subject.spacing
     )
     pictures = [
-        Picture(f"subject-{number}", plot_subject(subject), f"Three planes of {name}."),
+        Picture(
+            f"subject-{number}", plot_subject(subject, labels=labels), f"Three planes of {name}."
+        ),
         Picture(
             f"centres-{number}",
-            plot_centres(subject, locations),
+            plot_centres(subject, locations, labels=labels),
             f"Where the centres of {len(locations)} patches fell in {name}. The dashed frame holds "
             "all voxels that can be a centre.",
         ),
@@ -166,7 +174,7 @@ def _subject_section(number: int, subject: Subject, locations: np.ndarray) -> Se
     return Section(f"Subject {name}", f"{described} mm.", pictures=pictures)
 
 
-def _patch_section(patches: Sequence[Subject], counts: Counter[str]) -> Section:
+def _patch_section(patches: Sequence[Subject], labels: str | None, counts: Counter[str]) -> Section:
     from voxloom.view import plot_batch
 
     batch = collate(patches)
@@ -174,7 +182,7 @@ def _patch_section(patches: Sequence[Subject], counts: Counter[str]) -> Section:
     columns = ("label", "centres", "share")
     total = counts.total() or 1
     rows = [(label, n, f"{n / total:.1%}") for label, n in sorted(counts.items())]
-    figure = plot_batch(batch, limit=len(patches))
+    figure = plot_batch(batch, labels=labels, limit=len(patches))
     return Section(
         "Patches",
         "How often each label was the centre of a patch:" if rows else "",
