@@ -15,7 +15,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 SLOW = "torch nibabel matplotlib scipy pandas monai torchio nilearn pooch tqdm zarr SimpleITK"
 OPTIONAL = {
-    *("blosc2", "deflate", "fsspec", "h5py", "lightning", "matplotlib", "monai", "nilearn", "pooch", "ray"),
+    *("blosc2", "fsspec", "h5py", "lightning", "matplotlib", "monai", "nilearn", "pooch", "ray"),
     *("rich", "s3fs", "SimpleITK", "tensorstore", "tifffile", "torchio", "tqdm", "typer", "zarr"),
 }
 IMPORTERS = {"import_extra", "import_module", "__import__"}

@@ -10,7 +10,6 @@ import numpy as np
 
 from voxloom.geometry import Box, Space
 from voxloom.io._gzip import decode_into
-from voxloom.io._libdeflate import decode_at_once
 from voxloom.io._mapping import map_voxels
 from voxloom.io._nifti_header import read_nifti_header
 from voxloom.io._source import Array, VolumeSource
@@ -87,12 +86,6 @@ class NiftiSource(VolumeSource):
         header = self.header
         channels, w, h, d = header.shape
         slices = channels * d if box is None else (channels - 1) * d + box.index_fin[2]
-        if slices == channels * d:
-            size = math.prod(header.shape) * header.disk_dtype.itemsize
-            decoded = decode_at_once(header.voxel_path, header.offset + size)
-            if decoded is not None:
-                stored = np.frombuffer(decoded, header.disk_dtype, offset=header.offset)
-                return stored.reshape((w, h, d, channels), order="F")
         # The system gives memory on first touch: what lies behind the box is never paid for.
         stored = np.empty(math.prod(header.shape), header.disk_dtype)
         buffer = stored.view(np.uint8).data[: slices * w * h * stored.itemsize]
