@@ -56,9 +56,9 @@ class TiffSource(VolumeSource):
     --------
     >>> import tempfile, tifffile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     tifffile.imwrite(f"{folder}/stack.tif", np.zeros((6, 5, 4), dtype=np.uint16))
+    ...     tifffile.imwrite(f"{folder}/stack.tif", np.zeros((6, 5, 7), dtype=np.uint16))
     ...     TiffSource(f"{folder}/stack.tif").shape
-    (1, 4, 5, 6)
+    (1, 7, 5, 6)
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
