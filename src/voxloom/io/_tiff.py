@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -15,12 +14,11 @@ from voxloom._extras import import_extra
 from voxloom.geometry import Affine, Box
 from voxloom.io._failures import damaged, reading
 from voxloom.io._lengths import millimetres_in
-from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
+from voxloom.io._library import decoding, space_in, stamp_of
 from voxloom.io._mapping import map_voxels
 from voxloom.io._shapes import check_numbers
 from voxloom.io._source import Array, Shape4, VolumeSource
 
-_OPEN_FILES: Final = 32
 _SPATIAL: Final = "XYZ"
 _DEPTHS: Final = "ZIQ"
 _MOST_BYTES_PER_BYTE: Final = 20_000
@@ -64,8 +62,7 @@ class TiffSource(VolumeSource):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
         stamp = stamp_of(self.path)
-        with decoding(self.path, "tifffile"):
-            file = _open(self.path, stamp)
+        with decoding(self.path, "tifffile"), _open(self.path) as file:
             series = file.series[0]
             self._stored: tuple[int, ...] = tuple(int(n) for n in series.shape)
             self._axes = _axes(self.path, series.axes, self._stored)
@@ -110,8 +107,8 @@ class TiffSource(VolumeSource):
         ).T
 
     def _decode(self) -> Array:
-        with decoding(self.path, "tifffile"):
-            decoded: Array = _open(self.path, stamp_of(self.path)).series[0].asarray(maxworkers=1)
+        with decoding(self.path, "tifffile"), _open(self.path) as file:
+            decoded: Array = file.series[0].asarray(maxworkers=1)
             return decoded.reshape(self._stored)
 
     def _check_declared(self, file_bytes: int) -> None:
@@ -123,8 +120,7 @@ class TiffSource(VolumeSource):
             )
 
 
-@lru_cache(maxsize=_OPEN_FILES)
-def _open(path: str, stamp: FileStamp) -> Any:
+def _open(path: str) -> Any:
     return import_extra("tifffile", "itk").TiffFile(path)
 
 
