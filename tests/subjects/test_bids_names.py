@@ -8,9 +8,7 @@ from voxloom._errors import LayoutError
 from voxloom.subjects._bids_names import BidsName, BidsQuery
 
 
-@pytest.mark.parametrize(
-    "name", ["sub-1_.nii", "sub-1", "sub-01_T1w-old.nii", "sub-01_x_T1w.nii"]
-)
+@pytest.mark.parametrize("name", ["sub-1_.nii", "sub-1", "sub-01_T1w-old.nii", "sub-01_x_T1w.nii"])
 def test_names_that_bids_does_not_give_are_left_out(name: str) -> None:
     assert BidsName.parse(name) is None
 
