@@ -70,13 +70,16 @@ class _Assembler:
     def next(self) -> Batch:
         with self._changed:
             self._wanted += 1
-            self._let_go()
+            self._changed.notify_all()
+            is_late = not self._finished
+        if is_late:
+            self._let_go()  # else the thread does, while the trainer goes on
+        with self._changed:
             while not self._finished and self._error is None:
                 self._changed.wait()
             if not self._finished and self._error is not None:
                 raise self._error  # not before: the error belongs to a later batch
             finished = self._finished.popleft()
-            self._changed.notify_all()
         return self._copier.hand_over(finished)
 
     def stop(self) -> None:
@@ -98,6 +101,7 @@ class _Assembler:
                     self._changed.notify_all()
                     while self._wanted < number and not self._stopped.is_set():
                         self._changed.wait()
+                self._let_go()
         except BaseException as error:
             with self._changed:
                 self._error = error
@@ -114,13 +118,14 @@ class _Assembler:
             finally:
                 with self._changed:
                     self._kept.append(patch)  # not before: the slot may be written again then
-                    if self._wanted >= number:
-                        self._let_go()
+                if self._wanted >= number:
+                    self._let_go()
         batch = builder.batch()
         self._dispatcher.meter.note_collate(self._epoch, builder.seconds)
         return self._copier.copy(batch)
 
     def _let_go(self) -> None:
-        kept, self._kept = self._kept, []
+        with self._changed:
+            kept, self._kept = self._kept, []
         if kept:
             self._dispatcher.release(kept)
