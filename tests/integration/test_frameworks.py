@@ -54,15 +54,7 @@ def test_ranks_of_lightning_go_on_in_the_middle_of_an_epoch(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_accelerate_saves_and_loads_the_place_in_an_epoch(ranks: int, tmp_path: Path) -> None:
-    port = str(29600 + os.getpid() % 300)
-    launcher = (
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        str(ranks),
-        "--master-port",
-        port,
-    )
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks))
     for _ in range(2):
         run("accelerate_ranks.py", str(tmp_path), launcher=launcher if ranks > 1 else ())
     whole, resumed = (read(tmp_path, kind, ranks) for kind in ("first", "resumed"))

@@ -38,6 +38,7 @@ def main(folder: Path) -> None:
             accelerator.save_state(str(state))
     name = f"{'first' if is_first_run else 'resumed'}-{accelerator.process_index}.json"
     (folder / name).write_text(json.dumps(seen))
+    accelerator.wait_for_everyone()  # a rank that leaves early takes the other's connection along
     accelerator.end_training()
 
 
