@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxloom._errors import InferenceError
 from voxloom._progress import progress_bar
-from voxloom.geometry import Affine, Box, Index3, Shape3
+from voxloom.geometry import Affine, Index3, Shape3
 from voxloom.inference._blender import Blender, output_factors, output_shape
+from voxloom.inference._cutters import choose_cutter
 from voxloom.inference._network import Model, device_of, evaluating, flip_sets, pack, predict
 from voxloom.inference._read_ahead import read_ahead
 from voxloom.inference._sinks import Sink, check_out, open_sink, sweep_axis
 from voxloom.inference._tiling import BlendMode, blending_window, order_of, plan_tiles
 from voxloom.patches import Grid
-from voxloom.patches._cut import copy_image_box
 from voxloom.patches._padding import PaddingMode, parse_padding_mode
 from voxloom.subjects import Image, Subject
 
 if TYPE_CHECKING:
     import torch
-
-    Batch = tuple[torch.Tensor, list[Index3]]
 
 _DEVICE_SHARE = 0.25
 
@@ -123,7 +120,7 @@ def infer(
     outs = _outs(out)
     where = _device(device, model)
     joiner = _Joiner(grid, mode, out, sweep_axis(outs), inputs[0].affine, where, voxelwise)
-    cutter = _Cutter(inputs, grid, parse_padding_mode(padding_mode) or "constant", where)
+    cutter = choose_cutter(inputs, grid, parse_padding_mode(padding_mode) or "constant", where)
     turns = flip_sets(flips)
     places = order_of(grid.counts, joiner.axis)
     batches = [places[at : at + batch_size] for at in range(0, len(places), batch_size)]
@@ -140,37 +137,6 @@ def infer(
         raise
     finally:
         ahead.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Cutter:
-    """Cuts batches of patches out of images, their channels one after another."""
-
-    images: list[Image]
-    grid: Grid
-    padding_mode: PaddingMode
-    device: torch.device
-
-    def cut(self, places: list[Index3]) -> Batch:
-        import torch
-
-        channels = sum(image.shape[0] for image in self.images)
-        batch = np.empty((len(places), channels, *self.grid.patch_size), dtype=np.float32)
-        for patch, place in zip(batch, places, strict=True):
-            box, first = self._box(place), 0
-            for image in self.images:
-                last = first + image.shape[0]
-                copy_image_box(image, box, patch[first:last], self.padding_mode)
-                first = last
-        tensor = torch.from_numpy(batch)
-        return (tensor.pin_memory() if self.device.type == "cuda" else tensor), places
-
-    def _box(self, place: Index3) -> Box:
-        i, j, k = (
-            int(self.grid.positions(axis)[n]) - self.grid.border[axis]
-            for axis, n in enumerate(place)
-        )
-        return Box.at((i, j, k), self.grid.patch_size)
 
 
 class _Joiner:

@@ -1,0 +1,122 @@
+"""Cutting the batches that a network gets, on the CPU or where the network is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, final
+
+import numpy as np
+
+from voxloom.geometry import Box, Index3, Shape3
+from voxloom.io import Array
+from voxloom.patches import Grid
+from voxloom.patches._cut import copy_image_box
+from voxloom.patches._padding import PaddingMode
+from voxloom.subjects import Image
+
+if TYPE_CHECKING:
+    import torch
+
+    Batch = tuple[torch.Tensor, list[Index3]]
+
+_DEVICE_SHARE = 0.25
+_SLAB_VOXELS = 1 << 23
+
+
+class Cutter(Protocol):
+    """Cuts patches, the channels of all images one after another, as float32."""
+
+    def cut(self, places: list[Index3]) -> Batch:
+        """Return the patches at some places of the grid, and the places."""
+
+
+def choose_cutter(
+    images: list[Image], grid: Grid, padding_mode: PaddingMode, device: torch.device
+) -> Cutter:
+    """Return what cuts on a GPU where the padded volume takes little of its memory.
+
+    There each voxel is copied once, and not with every patch that it belongs to.
+    """
+    import torch
+
+    if device.type == "cuda":
+        voxels = sum(image.shape[0] for image in images) * np.prod(_extent(grid), dtype=np.int64)
+        free, _ = torch.cuda.mem_get_info(device)
+        if 4 * voxels < _DEVICE_SHARE * free:
+            return DeviceCutter(images, grid, padding_mode, device)
+    return HostCutter(images, grid, padding_mode, is_pinned=device.type == "cuda")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class HostCutter:
+    """Cuts patches on the CPU, of volumes of any size."""
+
+    images: list[Image]
+    grid: Grid
+    padding_mode: PaddingMode
+    is_pinned: bool = False
+
+    def cut(self, places: list[Index3]) -> Batch:
+        """Return the patches in memory of the CPU, page-locked if asked."""
+        import torch
+
+        batch = np.empty((len(places), _channels(self.images), *self.grid.patch_size), np.float32)
+        for patch, place in zip(batch, places, strict=True):
+            first = _first_voxel(self.grid, place)
+            i, j, k = (n - border for n, border in zip(first, self.grid.border, strict=True))
+            _copy(self.images, Box.at((i, j, k), self.grid.patch_size), patch, self.padding_mode)
+        tensor = torch.from_numpy(batch)
+        return (tensor.pin_memory() if self.is_pinned else tensor), places
+
+
+@final
+class DeviceCutter:
+    """Brings the padded volume to a device, slab by slab, and cuts patches there."""
+
+    def __init__(
+        self, images: list[Image], grid: Grid, padding_mode: PaddingMode, device: torch.device
+    ) -> None:
+        import torch
+
+        self._grid = grid
+        extent = _extent(grid)
+        self._volume = torch.empty((_channels(images), *extent), device=device)
+        thickness = max(_SLAB_VOXELS // (extent[1] * extent[2]), 1)
+        for first in range(0, extent[0], thickness):
+            size = min(thickness, extent[0] - first), extent[1], extent[2]
+            slab = np.empty((_channels(images), *size), dtype=np.float32)
+            i, j, k = grid.border
+            _copy(images, Box.at((first - i, -j, -k), size), slab, padding_mode)
+            self._volume[:, first : first + size[0]] = torch.from_numpy(slab)
+
+    def cut(self, places: list[Index3]) -> Batch:
+        """Return the patches on the device."""
+        import torch
+
+        boxes = [Box.at(_first_voxel(self._grid, place), self._grid.patch_size) for place in places]
+        return torch.stack([self._volume[(slice(None), *box.slices)] for box in boxes]), places
+
+
+def _copy(images: list[Image], box: Box, out: Array, padding_mode: PaddingMode) -> None:
+    first = 0
+    for image in images:
+        last = first + image.shape[0]
+        copy_image_box(image, box, out[first:last], padding_mode)
+        first = last
+
+
+def _channels(images: list[Image]) -> int:
+    return sum(image.shape[0] for image in images)
+
+
+def _extent(grid: Grid) -> Shape3:
+    """Return how far the patches of a grid reach along each axis."""
+    w, h, d = (int(grid.positions(axis)[-1]) + grid.patch_size[axis] for axis in range(3))
+    return w, h, d
+
+
+def _first_voxel(grid: Grid, place: Index3) -> Index3:
+    """Return where a patch begins, in the padded volume."""
+    i, j, k = (int(grid.positions(axis)[n]) for axis, n in enumerate(place))
+    return i, j, k
