@@ -93,16 +93,19 @@ class ArraySink:
 
     def write(self, first: int, slab: torch.Tensor) -> None:
         """Copy the slab to its place."""
-        voxels = as_array(slab)
         if self._array is None:
-            self._array = np.empty((len(voxels), *self._spatial_shape), dtype=voxels.dtype)
-        if self._array.shape[0] != len(voxels):
+            dtype = as_array(slab[:0]).dtype
+            self._array = np.empty((len(slab), *self._spatial_shape), dtype=dtype)
+        if self._array.shape[0] != len(slab):
             raise InferenceError(
-                f"out has {self._array.shape[0]} channels, the network returns {len(voxels)}"
+                f"out has {self._array.shape[0]} channels, the network returns {len(slab)}"
             )
         place: list[slice] = [slice(None)] * 4
-        place[1 + self.axis] = slice(first, first + voxels.shape[1 + self.axis])
-        self._array[tuple(place)] = voxels
+        place[1 + self.axis] = slice(first, first + slab.shape[1 + self.axis])
+        if self._given:
+            self._array[tuple(place)] = as_array(slab)
+        else:
+            _bring(slab, self._array[tuple(place)])
 
     def finish(self) -> ScalarImage:
         """Return an image over the array, or of the saved file."""
@@ -187,6 +190,14 @@ class NiftiSink:
         """Remove the unfinished file."""
         if self._writer is not None:
             self._writer.abandon()
+
+
+def _bring(slab: torch.Tensor, out: Array) -> None:
+    """Copy a slab from its device into `out`, without a copy of it in between."""
+    import torch
+
+    for channel, target in zip(slab, out, strict=True):
+        torch.from_numpy(target).copy_(channel)
 
 
 def as_array(slab: torch.Tensor) -> Array:
