@@ -80,9 +80,10 @@ class Running:
 class Patch:
     """A finished patch that is due. Its voxels are valid until it is released.
 
-    `index_ini` counts voxels of the volume, of a padded grid those of the padded volume. Its affines are those of `outline` moved to voxel `origin`: the first voxel of the patch, or
-    zero where a patch transform has moved them. `size` is the size of what was cut. `links` say
-    whose place its subject takes, if that is not the one of the plan.
+    `index_ini` counts voxels of the volume, in a padded grid those of the padded volume. Its
+    affines are those of `outline` moved to voxel `origin`: the first voxel of the patch, or zero
+    where a patch transform has moved them. `size` is the size of what was cut. `links` say whose
+    place its subject takes, if that is not the one of the plan.
     """
 
     subject: int
