@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from voxloom import adapters as adapters
     from voxloom import data as data
     from voxloom import datasets as datasets
+    from voxloom import inference as inference
     from voxloom import transforms as transforms
     from voxloom._errors import EmptyProbabilityMapError as EmptyProbabilityMapError
     from voxloom._errors import VoxloomError as VoxloomError
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from voxloom.prepared import open_prepared as open_prepared
     from voxloom.prepared import prepare as prepare
     from voxloom.subjects import AFFINE as AFFINE
+    from voxloom.subjects import CHANNELS_DIMENSION as CHANNELS_DIMENSION
     from voxloom.subjects import DATA as DATA
     from voxloom.subjects import INDEX_INI as INDEX_INI
     from voxloom.subjects import INTENSITY as INTENSITY
@@ -57,6 +59,7 @@ _WHERE = {
     "transforms": "",
     "data": "",
     "datasets": "",
+    "inference": "",
     "EmptyProbabilityMapError": "_errors",
     "VoxloomError": "_errors",
     "GridAggregator": "patches",
@@ -77,6 +80,7 @@ _WHERE = {
     "Subject": "subjects",
     "SubjectsDataset": "subjects",
     "AFFINE": "subjects",
+    "CHANNELS_DIMENSION": "subjects",
     "DATA": "subjects",
     "INDEX_INI": "subjects",
     "INTENSITY": "subjects",

@@ -117,3 +117,18 @@ def test_a_plain_script_needs_no_main_guard_and_no_close(files: Path) -> None:
     run = subprocess.run(command, cwd=files, capture_output=True, text=True, timeout=100)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == "0 100\n1 100\n"
+
+
+def test_patches_of_a_grid_go_through_a_model_and_are_joined(files: Path) -> None:
+    subject = make_subject(files)
+    grid_sampler = tio.inference.GridSampler(subject, (16, 16, 12), patch_overlap=4)
+    patch_loader = DataLoader(grid_sampler, batch_size=4)
+    aggregator = tio.inference.GridAggregator(grid_sampler)
+    model = torch.nn.Identity().eval()
+    with torch.no_grad():
+        for patches_batch in patch_loader:
+            input_tensor = patches_batch["brain"][tio.DATA].float()
+            logits = model(torch.cat([1 - input_tensor, input_tensor], dim=tio.CHANNELS_DIMENSION))
+            labels = logits.argmax(dim=tio.CHANNELS_DIMENSION, keepdim=True)
+            aggregator.add_batch(labels, patches_batch[tio.LOCATION])
+    assert torch.equal(aggregator.get_output_tensor(), subject.brain.data.long())

@@ -317,3 +317,14 @@ def test_sizes_are_whole_numbers(name: str, value: Any) -> None:
     sizes = {"max_length": 4, "samples_per_volume": 2, "num_workers": 0, name: value}
     with pytest.raises(ValueError, match=f"{name} is a whole number of at least"):
         Queue(SubjectsDataset(changing.make_subjects(2)), sampler=UniformSampler(4), **sizes)
+
+
+@pytest.mark.parametrize("seed", [1.5, "a", True])
+def test_a_seed_is_a_whole_number(make_queue: MakeQueue, seed: Any) -> None:
+    with pytest.raises(ValueError, match="seed is a whole number, got"):
+        make_queue(seed=seed)
+
+
+@pytest.mark.parametrize("seed", [-3, 2**70, np.int64(5)])
+def test_any_whole_number_is_a_seed(make_queue: MakeQueue, seed: Any) -> None:
+    assert make_queue(seed=seed).seed == seed

@@ -196,3 +196,10 @@ def test_a_sampler_shows_its_arguments() -> None:
     assert repr(FixedSampler(2, 3, "edge")) == (
         "FixedSampler(patch_size=(2, 2, 2), padding_mode='edge', place=3)"
     )
+
+
+@pytest.mark.parametrize("patch_size", [0, 4, 1.5])
+@pytest.mark.parametrize("kind", [TypeError, ValueError])
+def test_an_abstract_sampler_says_what_to_use_or_write(patch_size: Any, kind: Any) -> None:
+    with pytest.raises(kind, match=r"PatchSampler is abstract.*UniformSampler.*method locate\("):
+        PatchSampler(patch_size)

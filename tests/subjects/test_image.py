@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -324,3 +325,17 @@ def test_an_image_of_a_source_reads_from_it(voxels: Voxels, affine: Voxels) -> N
     assert (image.type, image["stem"], image["note"]) == ("label", "seg", 1)
     assert (image.array == voxels).all()
     assert image.affine == pytest.approx(affine)
+
+
+def test_setting_data_in_place_says_what_to_do_instead() -> None:
+    image = ScalarImage(tensor=np.zeros((1, 2, 2, 2)))
+    with pytest.raises(AttributeError, match=r"frozen.*with_data.*subject\.replace"):
+        image.set_data(image.data)
+
+
+def test_one_can_watch_an_image_go() -> None:
+    image = ScalarImage(tensor=np.zeros((1, 2, 2, 2)))
+    seen = weakref.ref(image)
+    assert seen() is image
+    del image
+    assert seen() is None

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import weakref
 from typing import Any
 
 import numpy as np
@@ -275,3 +276,23 @@ def test_messages_name_the_first_file_of_a_subject_without_a_name(write: Any) ->
 def test_subjects_are_equal_to_themselves_only(subject: Subject) -> None:
     assert subject != copy.copy(subject)
     assert len({subject, copy.copy(subject)}) == 2
+
+
+def test_one_can_watch_a_subject_go() -> None:
+    subject = Subject(t1=ScalarImage(tensor=np.zeros((1, 2, 2, 2))))
+    seen = weakref.ref(subject)
+    assert seen() is subject
+    del subject
+    assert seen() is None
+
+
+@pytest.mark.parametrize("name", ["register", "mro"])
+def test_names_that_hide_nothing_of_a_subject_are_allowed(name: str) -> None:
+    subject = Subject({"t1": ScalarImage(tensor=np.zeros((1, 2, 2, 2))), name: 3})
+    assert getattr(subject, name) == subject[name] == 3
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(1, True), (2, False)])
+def test_a_subject_of_single_slices_is_2d(depth: int, expected: bool) -> None:
+    subject = Subject(t1=ScalarImage(tensor=np.zeros((1, 3, 4, depth))))
+    assert subject.is_2d() is expected

@@ -119,10 +119,10 @@ class Bench:
             return self._finish_changed(job, opened, box, place, patch, slot)
         if opened.layout.nbytes <= self._memory.slot_bytes:
             self._workshop.cut(opened, box, self._memory.slot(slot))
-            return Finished(place, patch, slot, box.index_ini)
+            return Finished(place, patch, slot, box.index_ini, border=opened.border)
         voxels = np.empty(opened.layout.nbytes, dtype=np.uint8)
         self._workshop.cut(opened, box, voxels)
-        return Finished(place, patch, slot, box.index_ini, voxels.tobytes())
+        return Finished(place, patch, slot, box.index_ini, voxels.tobytes(), border=opened.border)
 
     def _finish_changed(
         self, job: Job, opened: Opened, box: Box, place: int, patch: int, slot: int
@@ -131,10 +131,12 @@ class Bench:
         changed = self._workshop.pack(made, box)
         if made.layout.nbytes <= self._memory.slot_bytes:
             made.write(self._memory.slot(slot))
-            return Finished(place, patch, slot, box.index_ini, changed=changed)
+            return Finished(
+                place, patch, slot, box.index_ini, changed=changed, border=opened.border
+            )
         voxels = np.empty(made.layout.nbytes, dtype=np.uint8)
         made.write(voxels)
-        return Finished(place, patch, slot, box.index_ini, voxels.tobytes(), changed)
+        return Finished(place, patch, slot, box.index_ini, voxels.tobytes(), changed, opened.border)
 
     def _forget(self, number: int) -> None:
         self._jobs.pop(number, None)

@@ -56,7 +56,8 @@ class Began:
 class Finished:
     """One patch lies in its slot; or, if it is larger than a slot, in `voxels`.
 
-    `changed` says what a patch transform made of it, where there is one.
+    `changed` says what a patch transform made of it, where there is one. `border` is the padding
+    of a grid before the first voxel of the volume, which its locations count.
     """
 
     place: int
@@ -65,6 +66,7 @@ class Finished:
     index_ini: Index3
     voxels: bytes | None = None
     changed: Changed | None = None
+    border: Index3 = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from voxloom._random import Stream
-from voxloom.geometry import Box, Shape3
+from voxloom.geometry import Box, Index3, Shape3
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import Bytes, Layout
 from voxloom.patches import PaddingMode, cut
@@ -78,9 +78,18 @@ def check_patch_transform(transform: Any) -> PatchTransform | None:
     return checked
 
 
-def cut_own(volume: Subject, box: Box, padding_mode: PaddingMode | None) -> Subject:
-    """Return a patch that a transform may change in place: it shares nothing with the next."""
+def cut_own(
+    volume: Subject, box: Box, padding_mode: PaddingMode | None, border: Index3 = (0, 0, 0)
+) -> Subject:
+    """Return a patch that a transform may change in place: it shares nothing with the next.
+
+    Its places count `border` voxels of padding before the volume, as those of a grid do.
+    """
     patch = cut(volume, box, padding_mode)
+    first = patch[INDEX_INI].new_tensor(border)
+    patch = patch.replace(
+        **{INDEX_INI: patch[INDEX_INI] + first, LOCATION: patch[LOCATION] + first.repeat(2)}
+    )
     kinds = (list, dict, set, np.ndarray)
     owned = {
         name: copy.deepcopy(value)

@@ -167,6 +167,8 @@ class Queue(ObservedQueue):
         _check_whole("max_length", max_length, least=1)
         _check_whole("samples_per_volume", samples_per_volume, least=1)
         _check_whole("num_workers", num_workers, least=0)
+        if seed is not None:
+            _check_whole("seed", seed)
         self.subjects_dataset = subjects_dataset
         self.max_length = int(max_length)
         self.samples_per_volume = int(samples_per_volume)
@@ -565,9 +567,11 @@ def _check_arguments(dataset: Any, sampler: Any, schedule: str, start_method: st
         raise ValueError(f"workers start by 'spawn' or 'forkserver', got {start_method!r}")
 
 
-def _check_whole(name: str, value: Any, *, least: int) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-        raise ValueError(f"{name} is a whole number of at least {least}, got {value!r}")
+def _check_whole(name: str, value: Any, *, least: int | None = None) -> None:
+    is_whole = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not is_whole or (least is not None and value < least):
+        bound = "" if least is None else f" of at least {least}"
+        raise ValueError(f"{name} is a whole number{bound}, got {value!r}")
 
 
 def _draw_seed() -> int:

@@ -80,9 +80,10 @@ class Running:
 class Patch:
     """A finished patch that is due. Its voxels are valid until it is released.
 
-    Its affines are those of `outline` moved to voxel `origin`: the first voxel of the patch, or
-    zero where a patch transform has moved them. `size` is the size of what was cut. `links` say
-    whose place its subject takes, if that is not the one of the plan.
+    `index_ini` counts voxels of the volume, in a padded grid those of the padded volume. Its
+    affines are those of `outline` moved to voxel `origin`: the first voxel of the patch, or zero
+    where a patch transform has moved them. `size` is the size of what was cut. `links` say whose
+    place its subject takes, if that is not the one of the plan.
     """
 
     subject: int
@@ -111,9 +112,10 @@ def finished_patch(running: Running, done: Finished, memory: Bytes) -> Patch:
         size, origin = done.changed.size, (0, 0, 0)
     if done.voxels is not None:
         memory = np.frombuffer(done.voxels, dtype=np.uint8)
+    i, j, k = (ini + border for ini, border in zip(done.index_ini, done.border, strict=True))
     return Patch(
         running.job.subject, running.job.epoch, done.place, done.patch, done.slot,
-        done.index_ini, outline, layout, layout.views(memory), size, origin, running.links,
+        (i, j, k), outline, layout, layout.views(memory), size, origin, running.links,
     )  # fmt: skip
 
 

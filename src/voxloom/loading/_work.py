@@ -61,6 +61,7 @@ class Opened:
     layout: Layout
     place: Callable[[int, int], Index3]
     spatial_shape: Shape3
+    border: Index3 = (0, 0, 0)
 
     def outline(self) -> Subject:
         """Return the subject with one voxel an image: what the trainer needs to know of it."""
@@ -91,7 +92,8 @@ class Workshop:
         transformed = run("transform", lambda: self._transform(loaded, subject, epoch))
         place = run("locate", lambda: self._prepare(transformed, subject))
         layout = Layout.of(transformed, self._spec.sampler.patch_size)
-        return Opened(transformed, layout, place, transformed.spatial_shape)
+        border = self._border(transformed)
+        return Opened(transformed, layout, place, transformed.spatial_shape, border)
 
     def locate(self, opened: Opened, patch: int, epoch: int) -> Box:
         """Return where a patch of the subject lies."""
@@ -118,7 +120,7 @@ class Workshop:
         """Cut the patch in `box` and return what the patch transform makes of it."""
         transform, mode = self._spec.patch_transform, self._spec.sampler.padding_mode
         assert transform is not None
-        given = self._clock.run("crop", lambda: cut_own(opened.subject, box, mode))
+        given = self._clock.run("crop", lambda: cut_own(opened.subject, box, mode, opened.border))
         stream = self._stream("patch transform", job.subject)
         return self._clock.run(
             "patch transform",
@@ -145,6 +147,11 @@ class Workshop:
             return lambda patch, epoch: places[patch]
         draw, stream = sampler.prepare(subject), self._stream("patch", index)
         return lambda patch, epoch: draw(stream.at(patch, epoch=epoch))
+
+    def _border(self, subject: Subject) -> Index3:
+        """Return the voxels of padding that locations of this subject's patches count."""
+        sampler = self._spec.sampler
+        return sampler.grid_of(subject).border if isinstance(sampler, GridSampler) else (0, 0, 0)
 
     def _box(self, opened: Opened, patch: int, epoch: int) -> Box:
         sampler, place = self._spec.sampler, opened.place(patch, epoch)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -54,6 +55,16 @@ class PatchSampler(ABC):
     >>> next(MiddleSampler(4)(subject))["location"].tolist()
     [2, 2, 2, 6, 6, 6]
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse a class that does not say where patches lie."""
+        if inspect.isabstract(cls):
+            raise SamplerError(
+                f"{cls.__name__} is abstract: it does not say where patches lie; use a "
+                "UniformSampler, a WeightedSampler or a LabelSampler, or write a class of your "
+                "own with the method locate(self, subject, rng)"
+            )
+        return super().__new__(cls)
 
     def __init__(
         self, patch_size: int | tuple[int, int, int], padding_mode: PaddingMode | None = None

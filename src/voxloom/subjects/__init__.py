@@ -6,6 +6,7 @@ from voxloom.subjects._dataset import SubjectsDataset, Transform, lazy_copy, loa
 from voxloom.subjects._image import Image, LabelMap, ScalarImage
 from voxloom.subjects._keys import (
     AFFINE,
+    CHANNELS_DIMENSION,
     DATA,
     INDEX_INI,
     INTENSITY,
@@ -21,6 +22,7 @@ from voxloom.subjects._subject import Subject, as_subject
 
 __all__ = [
     "AFFINE",
+    "CHANNELS_DIMENSION",
     "DATA",
     "INDEX_INI",
     "INTENSITY",

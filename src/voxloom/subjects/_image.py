@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _TYPES = (INTENSITY, LABEL, SAMPLING_MAP)
 _KEYS = (DATA, AFFINE, TYPE, PATH, STEM)
+_FIELDS = ("_affine", "_array", "_metadata", "_path", "_reader", "_source", "_type")
 
 
 class Image(Mapping[str, Any]):
@@ -72,7 +73,7 @@ class Image(Mapping[str, Any]):
     ((1, 4, 5, 6), (4, 5, 6), (1.0, 1.0, 1.0))
     """
 
-    __slots__ = ("_affine", "_array", "_metadata", "_path", "_reader", "_source", "_type")
+    __slots__ = (*_FIELDS, "__weakref__")
     _default_type: str | None = None
 
     _affine: Affine | None
@@ -325,6 +326,10 @@ class Image(Mapping[str, Any]):
             f"image.with_data(...) and put it into its subject with subject.replace(...)"
         )
 
+    def set_data(self, data: Voxels) -> None:
+        """Raise: an image is frozen, and the message says what to do instead."""
+        self.__setattr__(DATA, data)
+
     def __setitem__(self, key: str, value: Any) -> None:
         self.__setattr__(repr(key), value)
 
@@ -335,7 +340,7 @@ class Image(Mapping[str, Any]):
         self.__delattr__(repr(key))
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: getattr(self, name) for name in Image.__slots__}
+        state = {name: getattr(self, name) for name in _FIELDS}
         if self._path is not None and not isinstance(self._source, ArraySource):
             state["_array"] = None  # whoever unpickles it reads the file
         return state
@@ -362,7 +367,7 @@ class Image(Mapping[str, Any]):
         self._set(_array=shareable(array), _source=ArraySource(array, self._affine, path))
 
     def _twin(self, **changes: Any) -> Self:
-        state = {name: getattr(self, name) for name in Image.__slots__}
+        state = {name: getattr(self, name) for name in _FIELDS}
         twin = self.__class__.__new__(self.__class__)
         twin._set(**{**state, **changes})
         return twin

@@ -17,3 +17,5 @@ STEM: Final = "stem"
 INDEX_INI: Final = "index_ini"
 LOCATION: Final = "location"
 NUM_SAMPLES: Final = "num_samples"
+
+CHANNELS_DIMENSION: Final = 1  # of a batch (B, C, W, H, D)

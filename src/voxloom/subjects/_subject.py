@@ -19,6 +19,7 @@ from voxloom.subjects._keys import INTENSITY
 
 SPACE_TOLERANCE = 0.05
 
+_FIELDS = ("_items", "_space", "_space_tolerance")
 _CHANGING = {"add_image", "remove_image", "update", "pop", "popitem", "clear", "setdefault"}
 
 
@@ -51,7 +52,7 @@ class Subject(Mapping[str, Any]):
     43
     """
 
-    __slots__ = ("_items", "_space", "_space_tolerance")
+    __slots__ = (*_FIELDS, "__weakref__")
 
     _items: dict[str, Any]
     _space: Space | None
@@ -145,6 +146,10 @@ class Subject(Mapping[str, Any]):
                 f"{self.describe()} has no image {name!r}; it has {self.get_images_names()}"
             )
         return image
+
+    def is_2d(self) -> bool:
+        """Tell whether all images are single slices, ``(W, H, 1)``."""
+        return all(image.is_2d() for image in self.get_images(intensity_only=False))
 
     @property
     def space(self) -> Space:
@@ -259,7 +264,7 @@ class Subject(Mapping[str, Any]):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in Subject.__slots__}
+        return {name: getattr(self, name) for name in _FIELDS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._set(**state)
@@ -282,11 +287,16 @@ class Subject(Mapping[str, Any]):
 def _check_name(kind: type[Subject], name: Any) -> None:
     if not isinstance(name, str):
         raise SubjectError(f"names in a subject are text, got {name!r}")
-    if name.startswith("_") or name in _CHANGING or hasattr(kind, name):
+    if name.startswith("_") or name in _CHANGING or _hides(kind, name):
         raise SubjectError(
             f"a subject cannot hold anything called {name!r}: it would hide the method or "
             f"attribute of that name; choose another name"
         )
+
+
+def _hides(kind: type[Subject], name: str) -> bool:
+    # hasattr would find what the metaclass has too, such as register
+    return any(name in vars(one) for one in kind.__mro__)
 
 
 def _checked_tolerance(tolerance: Any) -> float:
