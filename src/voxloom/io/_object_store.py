@@ -39,7 +39,7 @@ def _open(url: str, process: int) -> Any:
         "backoff": backoff,
         "retry_timeout": timedelta(seconds=MOST_RETRIES * (RETRY_LONGEST_S + STALLED_S)),
     }
-    client = {"timeout": timedelta(seconds=STALLED_S), "allow_http": _is_plain_http(url)}
+    client = {"read_timeout": timedelta(seconds=STALLED_S), "allow_http": _is_plain_http(url)}
     from_url = import_extra("obstore.store", "zarr").from_url
     return from_url(url, client_options=client, retry_config=retries)
 

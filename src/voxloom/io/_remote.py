@@ -8,7 +8,11 @@ the address is worth more.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
+
+from voxloom._errors import UnknownFormatError
 
 SCHEMES: Final = ("s3", "gs", "gcs", "https", "http", "file")
 """Those that a volume can be opened by."""
@@ -16,7 +20,7 @@ SCHEMES: Final = ("s3", "gs", "gcs", "https", "http", "file")
 MOST_RETRIES: Final = 6
 RETRY_FIRST_S: Final = 0.2
 RETRY_LONGEST_S: Final = 5.0
-STALLED_S: Final = 30
+STALLED_S: Final = 15
 """Seconds without an answer, or without a byte of it, after which a request is given up."""
 
 
@@ -31,13 +35,25 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
-def scheme_of(url: str) -> str:
-    """Return the scheme of a URL in lower case, empty for a path.
+def local_path(name: str) -> str:
+    """Return the path that a ``file://`` URL names, and anything else as it is.
+
+    Raises
+    ------
+    UnknownFormatError
+        If it is a URL of a scheme that nothing reads.
 
     Examples
     --------
-    >>> scheme_of("S3://bucket/t1.zarr"), scheme_of("data/t1.zarr")
-    ('s3', '')
+    >>> local_path("file:///data/a%20b.zarr"), local_path("s3://bucket/t1.zarr")
+    ('/data/a b.zarr', 's3://bucket/t1.zarr')
     """
-    scheme, found, _ = url.partition("://")
-    return scheme.lower() if found else ""
+    scheme, found, rest = name.partition("://")
+    if not found or Path(name).exists():
+        return name
+    if scheme.lower() not in SCHEMES:
+        raise UnknownFormatError(
+            f"{name}: volumes are read from {', '.join(f'{one}://' for one in SCHEMES)}, not "
+            f"from {scheme}://; mount it, or copy the file"
+        )
+    return unquote(rest.removeprefix("localhost")) if scheme.lower() == "file" else name
