@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from object_server import ObjectServer  # noqa: E402  found by the line above
+from object_server import ObjectServer
 
 
 @pytest.fixture(scope="session")

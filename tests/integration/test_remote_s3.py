@@ -77,8 +77,9 @@ def test_a_fault_that_stays_is_one_error_with_the_address(
 
 
 def forget_what_is_open() -> None:
-    for cache in (_tensorstore._context, _tensorstore._open, _object_store._open, _zarr_python._open):  # fmt: skip
-        cache.cache_clear()
+    for module in (_tensorstore, _object_store, _zarr_python):
+        module._open.cache_clear()
+    _tensorstore._context.cache_clear()
 
 
 @pytest.mark.usefixtures("library")
@@ -97,8 +98,9 @@ def stored_bytes_of(boxes: list[Box], chunk_bytes: dict[tuple[int, ...], int]) -
     """Return the bytes, as stored, of the chunks that each box touches."""
     total = 0
     for box in boxes:
-        ranges = [slice(a // CHUNK, -(-b // CHUNK)) for a, b in zip(box.index_ini, box.index_fin, strict=True)]  # fmt: skip
-        places = np.mgrid[tuple(ranges)].reshape(3, -1).T
+        corners = zip(box.index_ini, box.index_fin, strict=True)
+        ranges = tuple(slice(a // CHUNK, -(-b // CHUNK)) for a, b in corners)
+        places = np.mgrid[ranges].reshape(3, -1).T
         total += sum(chunk_bytes[tuple(place)] for place in places.tolist())
     return total
 
@@ -172,5 +174,6 @@ def test_a_table_names_volumes_by_url(sharded: str, tmp_path: Path) -> None:
 
 
 def test_a_server_is_given_up_in_seconds() -> None:
-    waits = [min(_remote.RETRY_FIRST_S * 2**n, _remote.RETRY_LONGEST_S) for n in range(_remote.MOST_RETRIES)]  # fmt: skip
+    growing = (_remote.RETRY_FIRST_S * 2**n for n in range(_remote.MOST_RETRIES))
+    waits = [min(wait, _remote.RETRY_LONGEST_S) for wait in growing]
     assert 5 < sum(waits) < 20
