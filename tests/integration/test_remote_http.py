@@ -1,7 +1,11 @@
 """Volumes on a plain HTTP server that fails now and then."""
 
 import http.server
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +15,7 @@ import numpy as np
 import pytest
 
 from voxloom.geometry import Box
-from voxloom.io import open_volume, write_zarr
+from voxloom.io import _zarr, open_volume, write_zarr
 
 VOXELS = np.random.default_rng(0).integers(0, 99, (100, 90, 80)).astype(np.int16)
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
@@ -37,6 +41,10 @@ class FaultyHandler(http.server.SimpleHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
+        if fault == "silent":
+            time.sleep(3)
+        if fault == "slow":
+            time.sleep(0.3)
         self._send(path.read_bytes(), cut=fault == "cut")
 
     def _send(self, content: bytes, *, cut: bool) -> None:
@@ -98,7 +106,14 @@ def test_only_the_chunks_of_a_box_are_sent(
     assert sum(sent) <= 1.5 * (16**3 * 2) + index_bytes < whole / 10
 
 
-@pytest.mark.parametrize("fault", ["busy", "reset", "cut"])
+@pytest.fixture(params=["tensorstore", "zarr-python"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(_zarr, "_has_tensorstore", lambda: request.param == "tensorstore")
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("fault", ["busy", "reset", "cut", "slow"])
 def test_a_fault_that_passes_is_tried_again(
     server: tuple[str, list[str], list[int]], fault: str
 ) -> None:
@@ -109,6 +124,24 @@ def test_a_fault_that_passes_is_tried_again(
     assert faults == []
 
 
+def test_a_server_that_falls_silent_is_asked_again(
+    server: tuple[str, list[str], list[int]],
+) -> None:
+    url, faults, _ = server
+    faults.append("silent")
+    code = (
+        "import time; from voxloom import ScalarImage; from voxloom.geometry import Box\n"
+        f"image = ScalarImage({url!r}); image.space; began = time.monotonic()\n"
+        "print(image.read(Box((0, 0, 0), (8, 8, 8))).sum(), time.monotonic() - began < 2.9)"
+    )
+    settings = {**os.environ, "TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS": "1"}
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
+    assert said.stdout.split() == [str(VOXELS[:8, :8, :8].sum()), "True"]
+    assert faults == []
+
+
+@pytest.mark.usefixtures("library")
 def test_what_is_not_there_is_named(server: tuple[str, list[str], list[int]]) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone\.zarr: there is no Zarr array or group"):
         open_volume(server[0].replace("t1", "gone"))

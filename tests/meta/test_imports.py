@@ -16,7 +16,17 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 SLOW = "torch nibabel matplotlib scipy pandas monai torchio nilearn pooch tqdm zarr SimpleITK"
 OPTIONAL = {
     *("blosc2", "h5py", "lightning", "matplotlib", "monai", "nilearn", "pooch", "ray"),
-    *("obstore", "rich", "SimpleITK", "tensorstore", "tifffile", "torchio", "tqdm", "typer", "zarr"),
+    *(
+        "obstore",
+        "rich",
+        "SimpleITK",
+        "tensorstore",
+        "tifffile",
+        "torchio",
+        "tqdm",
+        "typer",
+        "zarr",
+    ),
 }
 IMPORTERS = {"import_extra", "import_module", "__import__"}
 

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from voxloom._extras import import_extra
 from voxloom.io._remote import MOST_RETRIES, RETRY_FIRST_S, RETRY_LONGEST_S, STALLED_S
 
 _OPEN_STORES: Final = 256
+_Read = TypeVar("_Read")
 
 
 def read_key(url: str, key: str) -> bytes | None:
     """Return what a store holds under `key`, or None where it has no such key."""
     obstore = import_extra("obstore", "zarr")
     try:
-        return bytes(obstore.get(open_store(url), key).bytes())
+        return retried(url, lambda: bytes(obstore.get(open_store(url), key).bytes()))
     except FileNotFoundError:
         return None
+
+
+def retried(url: str, read: Callable[[], _Read]) -> _Read:
+    """Return what `read` gives, asking again where a plain HTTP server broke off in a body.
+
+    obstore goes on with a body only where the server gives entity tags, as object stores do.
+    """
+    for number in range(MOST_RETRIES if url.startswith("http") else 0):
+        try:
+            return read()
+        except Exception as error:  # obstore's own classes differ between its versions
+            if "body error" not in str(error):
+                raise
+            time.sleep(min(RETRY_FIRST_S * 2**number, RETRY_LONGEST_S))
+    return read()
 
 
 def open_store(url: str) -> Any:

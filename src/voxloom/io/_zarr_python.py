@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voxloom._extras import import_extra
-from voxloom.io._object_store import open_store
+from voxloom.io._object_store import open_store, retried
 from voxloom.io._remote import is_url
 from voxloom.io._source import Array
 
@@ -19,7 +19,7 @@ _OPEN_ARRAYS: Final = 256
 
 def read_array(url: str, places: tuple[slice, ...]) -> Array:
     """Return a box of the array at `url`, a folder or URL, in its own axes."""
-    return np.asarray(_open(url, os.getpid())[places])
+    return retried(url, lambda: np.asarray(_open(url, os.getpid())[places]))
 
 
 def create_array(
