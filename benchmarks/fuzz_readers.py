@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -191,6 +192,7 @@ def judge(path: Path) -> str:
         named = str(error)  # a header that lies names itself, voxels that are gone their file
         return "refused" if str(path.with_suffix("")) in named else f"! no name in: {named}"
     except BaseException as error:
+        traceback.print_exc()
         return f"! {type(error).__name__}: {error}"
     return "read" if voxels.nbytes == declared else "! other size than declared"
 

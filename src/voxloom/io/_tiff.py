@@ -63,7 +63,7 @@ class TiffSource(VolumeSource):
         self.path: str = os.fspath(path)
         stamp = stamp_of(self.path)
         with decoding(self.path, "tifffile"), _open(self.path) as file:
-            series = file.series[0]
+            series = _first_series(file)
             self._stored: tuple[int, ...] = tuple(int(n) for n in series.shape)
             self._axes = _axes(self.path, series.axes, self._stored)
             check_numbers(self.path, series.dtype)
@@ -108,7 +108,7 @@ class TiffSource(VolumeSource):
 
     def _decode(self) -> Array:
         with decoding(self.path, "tifffile"), _open(self.path) as file:
-            decoded: Array = file.series[0].asarray(maxworkers=1)
+            decoded: Array = _first_series(file).asarray(maxworkers=1)
             return decoded.reshape(self._stored)
 
     def _check_declared(self, file_bytes: int) -> None:
@@ -122,6 +122,11 @@ class TiffSource(VolumeSource):
 
 def _open(path: str) -> Any:
     return import_extra("tifffile", "itk").TiffFile(path)
+
+
+def _first_series(file: Any) -> Any:
+    len(file.pages)  # finds pages that go round in a circle, which the next line would follow
+    return file.series[0]
 
 
 def _axes(path: str, axes: str, shape: tuple[int, ...]) -> str:
