@@ -117,6 +117,7 @@ def chunk_bytes_of(folder: Path) -> dict[tuple[int, ...], int]:
     return {place: int(lengths[place]) for place in np.ndindex(*counts)}
 
 
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("layout", ["sharded", "plain"])
 def test_a_hundred_patches_cost_the_chunks_that_they_touch(
     layout: str, s3: ObjectServer, tmp_path: Path, request: pytest.FixtureRequest
