@@ -50,3 +50,16 @@ def test_complex_voxels_are_refused(tmp_path: Path) -> None:
         file["t1"] = VOXELS.astype(complex)
     with pytest.raises(UnknownFormatError, match="expected booleans, integers or floats"):
         Hdf5Source(tmp_path / "a.h5", "t1")
+
+
+def test_a_damaged_group_is_refused_and_not_walked_for_ever(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "t1.h5", "w") as file:
+        file.create_dataset("t1", data=VOXELS, chunks=(4, 4, 4), compression="gzip")
+        file["t1"].attrs["affine"] = np.eye(4)
+    content = (tmp_path / "t1.h5").read_bytes()
+    inside = (
+        content.index(b"TREE") + 14
+    )  # found by fuzzing: the library's walk follows this for ever
+    (tmp_path / "t1.h5").write_bytes(content[: inside + 72] + content[inside:])
+    with pytest.raises(VolumeReadError, match=r"t1\.h5: h5py cannot read it"):
+        Hdf5Source(tmp_path / "t1.h5")

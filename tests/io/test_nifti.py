@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from voxloom._errors import GeometryError, VolumeReadError, VoxloomError
 from voxloom.geometry import Box
-from voxloom.io import NiftiSource, write_nifti
+from voxloom.io import NiftiSource, _nifti, open_volume, write_nifti
 
 Array = np.ndarray[Any, Any]
 Save = Callable[..., str]
@@ -225,3 +225,23 @@ def test_noise_in_a_plain_header_is_refused_or_keeps_the_size(
     except VoxloomError as error:
         message = str(error)
     assert str(path) in message
+
+
+def test_each_of_two_files_that_differ_by_gz_is_itself(save: Save, voxels: Array) -> None:
+    plain, packed = save(voxels, "t1.nii"), save(voxels + 1, "t1.nii.gz")
+    np.testing.assert_array_equal(open_volume(plain).read()[0], voxels)
+    np.testing.assert_array_equal(open_volume(packed).read()[0], voxels + 1)
+
+
+@pytest.mark.parametrize("endianness", ["<", ">"])
+def test_a_box_on_a_network_filesystem_is_read_without_a_map(
+    save: Save, endianness: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = np.arange(2 * 5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7, 2)
+    source = NiftiSource(save(several, "t1.nii", endianness=endianness))
+    monkeypatch.setattr(_nifti, "is_on_network", lambda path: True)
+    monkeypatch.delattr(_nifti, "map_voxels")
+    box = Box((1, 2, 3), (4, 6, 5))
+    patch = source.read(box)
+    np.testing.assert_array_equal(patch, np.moveaxis(several, -1, 0)[(slice(None), *box.slices)])
+    assert patch.dtype == np.int16

@@ -61,3 +61,19 @@ def test_another_file_under_the_name_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a TIFF file")
     with pytest.raises(VolumeReadError, match=r"a\.tif: tifffile cannot read it, TiffFileError"):
         TiffSource(path)
+
+
+def test_pages_that_go_round_in_a_circle_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((2, 5, 6), np.uint8), photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path) as file:
+        first, last = file.pages[0].offset, file.pages[1].offset
+    content = bytearray(path.read_bytes())
+    count = int.from_bytes(content[last : last + 2], "little")
+    link = last + 2 + 12 * count
+    content[link : link + 4] = first.to_bytes(4, "little")
+    for place in range(first + 4, first + 2 + 12 * count, 12):
+        content[place] = 0  # the types of the first page's tags, so that it has no shape
+    path.write_bytes(content)
+    with pytest.raises(VolumeReadError, match=r"a\.tif"):
+        TiffSource(path).read()

@@ -15,8 +15,18 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 SLOW = "torch nibabel matplotlib scipy pandas monai torchio nilearn pooch tqdm zarr SimpleITK"
 OPTIONAL = {
-    *("blosc2", "fsspec", "h5py", "lightning", "matplotlib", "monai", "nilearn", "pooch", "ray"),
-    *("rich", "s3fs", "SimpleITK", "tensorstore", "tifffile", "torchio", "tqdm", "typer", "zarr"),
+    *("blosc2", "h5py", "lightning", "matplotlib", "monai", "nilearn", "pooch", "ray"),
+    *(
+        "obstore",
+        "rich",
+        "SimpleITK",
+        "tensorstore",
+        "tifffile",
+        "torchio",
+        "tqdm",
+        "typer",
+        "zarr",
+    ),
 }
 IMPORTERS = {"import_extra", "import_module", "__import__"}
 

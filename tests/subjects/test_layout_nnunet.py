@@ -88,3 +88,24 @@ def test_what_cannot_be_read_is_said(describe: Write, folder: Path) -> None:
         SubjectsDataset.from_nnunet(describe("bare", labels={}))
     with pytest.raises(LayoutError, match=r"expected a folder of volumes at .*imagesTr"):
         SubjectsDataset.from_nnunet(describe("empty", channel_names={"0": "CT"}))
+
+
+def test_links_spaces_accents_and_uppercase_suffixes_open(
+    volume: Write, describe: Write, tmp_path: Path
+) -> None:
+    stored = [volume(f"annex/{number}.NII.GZ", number) for number in (1, 2, 3)]
+    case = "Jos\u00e9 A_01"
+    folder = tmp_path / "Dataset007_odd"
+    names = (
+        f"imagesTr/{case}_0000.NII.GZ",
+        f"imagesTr/{case}_0001.nii.gz",
+        f"labelsTr/{case}.nii.GZ",
+    )
+    for name, target in zip(names, stored, strict=True):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(target)
+    describe("Dataset007_odd", **TWO)
+    subject = SubjectsDataset.from_nnunet(folder)[0]
+    assert subject.subject_id == case
+    assert subject.image.data.amax(dim=(1, 2, 3)).tolist() == [1, 2]
+    assert int(subject.label.data.max()) == 3

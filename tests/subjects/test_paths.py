@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from voxloom.subjects._paths import PathReader, as_paths, stem_of, text_of
+from voxloom.subjects._paths import PathReader, Url, as_paths, path_of, stem_of, text_of
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,19 @@ def test_a_reader_of_the_user_gets_a_path_also_in_another_process() -> None:
     reader = pickle.loads(pickle.dumps(PathReader(read_name)))
     assert reader("folder/t1.nii") == "t1.nii"
     assert reader.__name__ == "read_name"
+
+
+def test_a_url_stays_as_it_is_and_is_not_asked_for() -> None:
+    url = as_paths("s3://bucket/sub 1/t1.ome.zarr/", verify=True)
+    assert url == "s3://bucket/sub 1/t1.ome.zarr/"
+    assert isinstance(url, Url)
+    assert (url.name, text_of(url), stem_of(url)) == ("t1.ome.zarr", str(url), "t1")
+    assert pickle.loads(pickle.dumps(url)) == url
+
+
+def test_a_file_url_is_a_path() -> None:
+    assert path_of("file:///data/a%20b.zarr") == Path("/data/a b.zarr")
+
+
+def test_a_reader_of_ones_own_gets_the_url_as_text() -> None:
+    assert PathReader(lambda path: path)("https://host/a.xyz") == "https://host/a.xyz"

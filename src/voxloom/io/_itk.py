@@ -15,6 +15,7 @@ from voxloom._extras import import_extra
 from voxloom.geometry import Affine, Box
 from voxloom.io._failures import damaged, reading
 from voxloom.io._gzip import MOST_BYTES_PER_BYTE
+from voxloom.io._inflate import inflate
 from voxloom.io._library import decoding, space_in
 from voxloom.io._mapping import map_voxels
 from voxloom.io._raw_layout import StoredVoxels, find_voxels
@@ -134,18 +135,32 @@ class ItkSource(VolumeSource):
         self.space = space_in(self.path, header.shape[1:], header.affine)
         self._stored = _mappable(self.path, header, stored)
         self.reads_regions = self._stored is not None
+        self._packed = stored if _is_packed_meta(self.path, stored) else None
 
     def read(self, box: Box | None = None) -> Array:
         """Return the voxels in `box`, or all; a read-only view where they are mapped."""
         if box is not None:
             self.check_box(box)
         stored = self._stored
-        voxels = decode_itk(self.path, self.header) if stored is None else self._map(stored)
+        if self._packed is not None:
+            voxels = self._unpack(self._packed)
+        else:
+            voxels = decode_itk(self.path, self.header) if stored is None else self._map(stored)
         if box is not None:
             voxels = voxels[(slice(None), *box.slices)]
         if voxels.dtype.isnative and voxels.flags.aligned:
             return voxels
         return voxels.astype(self.dtype)
+
+    def _unpack(self, stored: StoredVoxels) -> Array:
+        packed = inflate(stored, math.prod(self.shape) * self.dtype.itemsize)
+        dtype = self.dtype.newbyteorder(">" if stored.big_endian else "<")
+        channels, w, h, d = self.shape
+        first = self.header.axes < 4
+        voxels = packed.view(dtype).reshape(
+            (channels, w, h, d) if first else (w, h, d, channels), order="F"
+        )
+        return voxels if first else np.moveaxis(voxels, -1, 0)
 
     def _map(self, stored: StoredVoxels) -> Array:
         voxel_bytes = math.prod(self.shape) * self.dtype.itemsize
@@ -178,6 +193,11 @@ def _mappable(path: str, header: ItkHeader, stored: StoredVoxels | None) -> Stor
             path, f"declares {voxel_bytes} bytes of voxels, {there} bytes cannot unpack to that"
         )
     return None
+
+
+def _is_packed_meta(path: str, stored: StoredVoxels | None) -> bool:
+    is_meta = path.lower().endswith((".mha", ".mhd"))
+    return is_meta and stored is not None and stored.encoding == "deflate"
 
 
 def _reader(path: str) -> Any:

@@ -13,6 +13,7 @@ from voxloom.io._gzip import decode_into
 from voxloom.io._mapping import map_voxels
 from voxloom.io._nifti_header import read_nifti_header
 from voxloom.io._source import Array, VolumeSource
+from voxloom.io._spans import is_on_network, read_spans
 
 
 @final
@@ -20,7 +21,8 @@ class NiftiSource(VolumeSource):
     """A NIfTI-1 or NIfTI-2 file, ``.nii``, ``.nii.gz``, or a pair ``.hdr`` and ``.img``.
 
     The voxels come in the order of the file, first axis fastest. A plain file is memory
-    mapped, and a box costs what it holds. A gzip file can only be decoded from its
+    mapped, and a box costs what it holds; on a network filesystem a box is read plane by plane
+    instead. A gzip file can only be decoded from its
     beginning: reading a box stops after its last slice, and only reading up to the last
     slice reaches the checksum. The header's slope and intercept are applied to what is
     read; the voxels are then float32, or float64 for integers of 32 bits or more.
@@ -66,11 +68,24 @@ class NiftiSource(VolumeSource):
         """Return the voxels in `box`, or all, as ``(C, w, h, d)``, first axis fastest."""
         if box is not None:
             self.check_box(box)
+        if box is not None and not self.header.compressed and is_on_network(self.header.voxel_path):
+            return self._scale(self._read_spans(box))
         stored = self._decode(box) if self.header.compressed else self._map()
         voxels = np.moveaxis(stored, -1, 0)
         if box is not None:
             voxels = voxels[(slice(None), *box.slices)]
         return self._scale(voxels)
+
+    def _read_spans(self, box: Box) -> Array:
+        header = self.header
+        stored = read_spans(
+            header.voxel_path,
+            (*box.slices, slice(0, header.shape[0])),
+            shape=(*header.shape[1:], header.shape[0]),
+            dtype=header.disk_dtype,
+            offset=header.offset,
+        )
+        return np.moveaxis(stored, -1, 0)
 
     def _map(self) -> Array:
         header = self.header

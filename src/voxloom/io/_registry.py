@@ -19,6 +19,7 @@ from voxloom.io._nifti_fields import is_analyze
 from voxloom.io._nifti_header import pair_of
 from voxloom.io._npy import NpySource
 from voxloom.io._reader import Reader, ReaderSource
+from voxloom.io._remote import is_url, local_path
 from voxloom.io._source import VolumeSource
 from voxloom.io._tiff import TiffSource
 from voxloom.io._zarr import ZarrSource, is_zarr
@@ -61,6 +62,8 @@ _openers: dict[str, Opener] = {
     ".tif": TiffSource,
     ".tiff": TiffSource,
 }
+_LOCAL: Final = frozenset(_openers.values()) - {ZarrSource}
+"""These seek in a file; over a network each would fetch the whole of it for every patch."""
 
 
 def open_volume(path: str | os.PathLike[str], reader: Reader | None = None) -> VolumeSource:
@@ -69,7 +72,8 @@ def open_volume(path: str | os.PathLike[str], reader: Reader | None = None) -> V
     Parameters
     ----------
     path : str or path-like
-        A file; a folder that holds a Zarr image or a DICOM series; or the URL of a Zarr image.
+        A file; a folder that holds a Zarr image or a DICOM series; or the URL of a Zarr image,
+        ``s3://``, ``gs://``, ``https://`` or ``http://``. ``file://`` may name any of these.
         A leading ``~`` stands for the home folder.
     reader : callable, optional
         ``reader(path)`` gives ``(voxels, affine)``. It is used whatever the suffix, and is
@@ -80,7 +84,7 @@ def open_volume(path: str | os.PathLike[str], reader: Reader | None = None) -> V
     VolumeNotFoundError
         If there is no such file.
     UnknownFormatError
-        If no reader is known for the suffix.
+        If no reader is known for the suffix, or none that reads it from a URL.
     VolumeReadError
         If the file is not what its suffix says.
 
@@ -91,6 +95,7 @@ def open_volume(path: str | os.PathLike[str], reader: Reader | None = None) -> V
     (1, 4, 5, 6)
     """
     name = os.path.expanduser(os.fspath(path))  # noqa: PTH111  Path would drop a trailing slash
+    name = local_path(name)
     if reader is not None:
         return ReaderSource(name, reader)
     return _opener_of(name)(name)
@@ -129,12 +134,21 @@ def known_suffixes() -> list[str]:
     return sorted(_openers, key=len, reverse=True)
 
 
+def _checked(path: str, opener: Opener) -> Opener:
+    if is_url(path) and opener in _LOCAL:
+        raise UnknownFormatError(
+            f"{path}: of URLs only Zarr is read, in which a patch costs its own chunks; copy the "
+            "file, store it as OME-Zarr (voxloom.io.write_zarr), or pass reader="
+        )
+    return opener
+
+
 def _opener_of(path: str) -> Opener:
     name = Path(path).name.lower()
     for suffix in known_suffixes():
         if name.endswith(suffix):
-            return _openers[suffix]
-    if "://" in path or is_zarr(path):
+            return _checked(path, _openers[suffix])
+    if is_url(path) or is_zarr(path):
         return ZarrSource
     if Path(path).is_dir():
         return DicomSource

@@ -10,12 +10,18 @@ from typing import Any, Final
 import numpy as np
 
 from voxloom._extras import import_extra
+from voxloom.io._remote import MOST_RETRIES, RETRY_FIRST_S, RETRY_LONGEST_S, STALLED_S
 from voxloom.io._source import Array
 
 _CACHE_BYTES: Final = 32 << 20
 """Holds the indices of shards, which would otherwise be read again for every box."""
 
 _OPEN_ARRAYS: Final = 256
+_RETRIES: Final = {
+    "max_retries": MOST_RETRIES,
+    "initial_delay": f"{RETRY_FIRST_S}s",
+    "max_delay": f"{RETRY_LONGEST_S}s",
+}
 
 
 def read_key(url: str, key: str) -> bytes | None:
@@ -45,6 +51,7 @@ def _context(process: int) -> Any:
     spec = {
         "cache_pool": {"total_bytes_limit": _CACHE_BYTES},
         "data_copy_concurrency": {"limit": 1},
+        **{f"{kind}_request_retries": _RETRIES for kind in ("s3", "gcs", "http")},
     }
     return _tensorstore().Context(spec)
 
@@ -68,4 +75,8 @@ def _kvstore(url: str) -> dict[str, Any]:
 
 
 def _tensorstore() -> Any:
+    # Read when the first request is made, and only from the environment. Whoever set them meant it.
+    os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS", str(STALLED_S))
+    os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")
+    os.environ.setdefault("TENSORSTORE_CURL_CONNECT_TIMEOUT_SECONDS", str(STALLED_S))
     return import_extra("tensorstore", "zarr")

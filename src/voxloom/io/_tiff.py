@@ -63,12 +63,13 @@ class TiffSource(VolumeSource):
         self.path: str = os.fspath(path)
         stamp = stamp_of(self.path)
         with decoding(self.path, "tifffile"), _open(self.path) as file:
-            series = file.series[0]
+            series = _first_series(file)
             self._stored: tuple[int, ...] = tuple(int(n) for n in series.shape)
             self._axes = _axes(self.path, series.axes, self._stored)
             check_numbers(self.path, series.dtype)
             self._disk_dtype = np.dtype(series.dtype).newbyteorder(file.byteorder)
-            self._offset: int | None = series.dataoffset
+            offset = series.dataoffset  # a damaged one may be a fraction
+            self._offset: int | None = None if offset is None else int(offset)
             spacing = _spacing(file)
         self.shape = _shape(self._axes, self._stored)
         self.dtype = self._disk_dtype.newbyteorder("=")
@@ -108,7 +109,9 @@ class TiffSource(VolumeSource):
 
     def _decode(self) -> Array:
         with decoding(self.path, "tifffile"), _open(self.path) as file:
-            decoded: Array = file.series[0].asarray(maxworkers=1)
+            series = _first_series(file)
+            _check_segments(self.path, series, file.filehandle.size)
+            decoded: Array = series.asarray(maxworkers=1)
             return decoded.reshape(self._stored)
 
     def _check_declared(self, file_bytes: int) -> None:
@@ -122,6 +125,18 @@ class TiffSource(VolumeSource):
 
 def _open(path: str) -> Any:
     return import_extra("tifffile", "itk").TiffFile(path)
+
+
+def _first_series(file: Any) -> Any:
+    len(file.pages)  # finds pages that go round in a circle, which the next line would follow
+    return file.series[0]
+
+
+def _check_segments(path: str, series: Any, file_bytes: int) -> None:
+    """Raise if a page has a segment larger than the file: memory for it would be taken first."""
+    longest = max((max(page.databytecounts, default=0) for page in series if page), default=0)
+    if longest > file_bytes:
+        raise damaged(path, f"has a segment of {longest} bytes, the file has {file_bytes}")
 
 
 def _axes(path: str, axes: str, shape: tuple[int, ...]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from voxloom._errors import VolumeNotFoundError, VolumeReadError
 from voxloom.geometry import Affine, Box
-from voxloom.io import _tensorstore, _zarr_python
+from voxloom.io import _object_store, _tensorstore, _zarr_python
 from voxloom.io._failures import damaged, reading
 from voxloom.io._library import decoding, space_in
 from voxloom.io._ome import OmeLevel, multiscales_of, ome_level
@@ -42,7 +42,7 @@ class ZarrSource(VolumeSource):
     ----------
     path : str or path-like
         A folder, or a URL beginning with ``s3://``, ``gs://``, ``https://``, ``http://`` or
-        ``file://``, for which tensorstore or fsspec find the credentials.
+        ``file://``, for which tensorstore or obstore find the credentials.
     level : int
         Which resolution of a multiscale image, 0 the finest.
 
@@ -184,7 +184,7 @@ def _mapping(url: str, value: Any) -> Mapping[str, Any]:
 def _read_key(url: str, key: str) -> bytes | None:
     if _is_remote(url):
         reader: Callable[[str, str], bytes | None]
-        reader = _tensorstore.read_key if _has_tensorstore() else _zarr_python.read_key
+        reader = _tensorstore.read_key if _has_tensorstore() else _object_store.read_key
         with decoding(url, "the store"):
             return reader(url, key)
     file = Path(url, key)

@@ -1,4 +1,4 @@
-"""Zarr arrays and keys through zarr-python and fsspec, where tensorstore is not installed."""
+"""Zarr arrays through zarr-python, where tensorstore is not installed."""
 
 from __future__ import annotations
 
@@ -10,24 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from voxloom._extras import import_extra
+from voxloom.io._object_store import open_store, retried
+from voxloom.io._remote import is_url
 from voxloom.io._source import Array
 
 _OPEN_ARRAYS: Final = 256
 
 
-def read_key(url: str, key: str) -> bytes | None:
-    """Return what a store holds under `key`, or None where it has no such key."""
-    files, root = import_extra("fsspec", "zarr").core.url_to_fs(url)
-    try:
-        found: bytes = files.cat_file(f"{root.rstrip('/')}/{key}")
-    except FileNotFoundError:
-        return None
-    return found
-
-
 def read_array(url: str, places: tuple[slice, ...]) -> Array:
     """Return a box of the array at `url`, a folder or URL, in its own axes."""
-    return np.asarray(_open(url, os.getpid())[places])
+    return retried(url, lambda: np.asarray(_open(url, os.getpid())[places]))
 
 
 def create_array(
@@ -45,4 +37,6 @@ def create_array(
 
 @lru_cache(maxsize=_OPEN_ARRAYS)
 def _open(url: str, process: int) -> Any:
-    return import_extra("zarr", "zarr").open_array(url, mode="r")
+    zarr = import_extra("zarr", "zarr")
+    store = zarr.storage.ObjectStore(open_store(url), read_only=True) if is_url(url) else url
+    return zarr.open_array(store, mode="r")

@@ -93,7 +93,7 @@ def _add_image(digest: Any, image: Image) -> None:
     digest.update(json.dumps(facts).encode())
     paths = image.path if isinstance(image.path, tuple) else (image.path,)
     if isinstance(image.source, ArraySource) or not all(
-        p is not None and p.exists() for p in paths
+        isinstance(p, Path) and p.exists() for p in paths
     ):
         voxels = image.read()
         digest.update(f"{voxels.dtype} {voxels.shape}".encode())

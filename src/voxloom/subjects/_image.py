@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,6 +20,7 @@ from voxloom.subjects._paths import (
     as_paths,
     as_reader,
     open_paths,
+    path_of,
     stem_of,
     text_of,
 )
@@ -45,7 +45,8 @@ class Image(Mapping[str, Any]):
     Parameters
     ----------
     path : path or sequence of paths, optional
-        File to read, in any known format; several paths are the channels of one image.
+        File to read, in any known format, or the URL of a Zarr image, such as
+        ``"s3://bucket/t1.zarr"``; several are the channels of one image.
     type : {'intensity', 'label', 'sampling_map'}, optional
         What the voxels mean. Intensity if None.
     tensor : (C, W, H, D) tensor or array, optional
@@ -55,7 +56,7 @@ class Image(Mapping[str, Any]):
     reader : callable, optional
         ``reader(path)`` returns the voxels and the affine, for formats of your own.
     verify_path : bool
-        Whether a missing file is an error now, not when it is read.
+        Whether a missing file is an error now, not when it is read. No server is asked before.
     **metadata
         Anything else to keep with the image.
 
@@ -119,7 +120,7 @@ class Image(Mapping[str, Any]):
             _affine=None,
             _array=shareable(source.array) if isinstance(source, ArraySource) else None,
             _metadata=metadata,
-            _path=None if source.path is None else Path(source.path),
+            _path=None if source.path is None else path_of(source.path),
             _reader=None,
             _source=source,
             _type=cls._checked_type(type),

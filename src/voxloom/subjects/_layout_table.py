@@ -12,6 +12,7 @@ from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.subjects._cells import format_cell, parse_cell
 from voxloom.subjects._image import Image
 from voxloom.subjects._keys import INTENSITY, LABEL, SAMPLING_MAP
+from voxloom.subjects._paths import OnePath, Url, path_of
 from voxloom.subjects._subject import Subject
 from voxloom.subjects._volume_files import check_ids, find_file, listed, parse_missing
 
@@ -132,7 +133,7 @@ def _images(
     images = {}
     for name, kind in kinds.items():
         paths = _paths(values[name])
-        found = [find_file(folder / Path(path).expanduser()) for path in paths]
+        found = [_found(path, folder) for path in paths]
         files = [file for file in found if file is not None]
         if paths and len(files) == len(paths):
             images[name] = Image(files[0] if len(files) == 1 else files, type=kind)
@@ -146,6 +147,11 @@ def _images(
                 + "; give missing='skip' or missing='omit' if that is as it should be"
             )
     return images
+
+
+def _found(path: str, folder: Path) -> OnePath | None:
+    named = path_of(path)
+    return named if isinstance(named, Url) else find_file(folder / named.expanduser())
 
 
 def _paths(value: Any) -> list[str]:
@@ -178,10 +184,12 @@ def _written_path(image: Image, name: str, subject: Subject, folder: Path) -> st
             "a table; save it with image.save(path), and open that"
         )
     paths = image.path if isinstance(image.path, tuple) else (image.path,)
-    base = folder.absolute()
-    texts = [
-        os.fspath(path.absolute().relative_to(base) if path.absolute().is_relative_to(base)
-                  else path.absolute())
-        for path in paths
-    ]  # fmt: skip
+    texts = [_as_written(path, folder.absolute()) for path in paths]
     return texts[0] if len(texts) == 1 else format_cell(texts)
+
+
+def _as_written(path: OnePath, base: Path) -> str:
+    if isinstance(path, Url):
+        return str(path)
+    whole = path.absolute()
+    return os.fspath(whole.relative_to(base) if whole.is_relative_to(base) else whole)

@@ -6,25 +6,47 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from voxloom._errors import ImageError, VolumeNotFoundError
 from voxloom.io import ChannelSource, VolumeSource, open_volume
+from voxloom.io._remote import is_url, local_path
 
 AnyPath = str | PathLike[str]
-Paths = Path | tuple[Path, ...]
-Reader = Callable[[Path], Any]
+
+
+@final
+class Url(str):
+    """Where a volume lies on a server: what `Path`, which joins double slashes, cannot hold.
+
+    Examples
+    --------
+    >>> Url("s3://bucket/sub-01/t1.zarr").name
+    't1.zarr'
+    """
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """What follows the last slash."""
+        return self.rstrip("/").rpartition("/")[2]
+
+
+OnePath = Path | Url
+Paths = OnePath | tuple[OnePath, ...]
+Reader = Callable[[Any], Any]
 
 
 def as_paths(path: AnyPath | Sequence[AnyPath], *, verify: bool) -> Paths:
-    """Return a path, or a tuple of paths for a sequence, with ``~`` resolved.
+    """Return a path, or a tuple of paths for a sequence, with ``~`` resolved; URLs stay URLs.
 
     Raises
     ------
     ImageError
         If it is something else.
     VolumeNotFoundError
-        If `verify` and there is no such file.
+        If `verify` and there is no such file. Servers are not asked.
 
     Examples
     --------
@@ -39,14 +61,14 @@ def as_paths(path: AnyPath | Sequence[AnyPath], *, verify: bool) -> Paths:
     return tuple(_as_path(one, verify=verify) for one in several)
 
 
-def text_of(path: Paths | None, show: Callable[[Path], str] = str) -> str | list[str]:
+def text_of(path: Paths | None, show: Callable[[OnePath], str] = str) -> str | list[str]:
     """Return a path as text, several as a list, none as ``''``; `show` says how."""
     if path is None:
         return ""
     return [show(one) for one in path] if isinstance(path, tuple) else show(path)
 
 
-def stem_of(path: Path) -> str:
+def stem_of(path: OnePath) -> str:
     """Return the name of a file up to its first dot.
 
     Examples
@@ -86,13 +108,13 @@ def as_reader(reader: Any) -> Reader | None:
 
 @dataclass(frozen=True, slots=True)
 class PathReader:
-    """A reader of the user, which is called with a `Path`."""
+    """A reader of the user, which is called with a `Path`, or with text if that is a URL."""
 
     reader: Reader
 
     def __call__(self, path: str) -> Any:
         """Return ``(voxels, affine)``."""
-        return self.reader(Path(path))
+        return self.reader(path_of(path))
 
     @property
     def __name__(self) -> str:
@@ -100,10 +122,19 @@ class PathReader:
         return getattr(self.reader, "__name__", repr(self.reader))
 
 
-def _as_path(path: Any, *, verify: bool) -> Path:
+def path_of(name: str | PathLike[str]) -> OnePath:
+    """Return a URL as a `Url`, and anything else, ``file://`` too, as a `Path`."""
+    local = local_path(fspath(name))
+    return Url(local) if is_url(local) else Path(local)
+
+
+def _as_path(path: Any, *, verify: bool) -> OnePath:
     if not isinstance(path, str | PathLike):
         raise ImageError(f"a path is text or a path object, got {path!r}")
-    file = Path(fspath(path)).expanduser()
+    found = path_of(path)
+    if isinstance(found, Url):
+        return found
+    file = found.expanduser()
     if verify and not file.exists():
         raise VolumeNotFoundError(
             f"there is no file {str(file)!r}; check the path, or pass verify_path=False if it "

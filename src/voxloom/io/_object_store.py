@@ -1,0 +1,68 @@
+"""Keys of remote stores through obstore, where tensorstore is not installed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+from voxloom._extras import import_extra
+from voxloom.io._remote import MOST_RETRIES, RETRY_FIRST_S, RETRY_LONGEST_S, STALLED_S
+
+_OPEN_STORES: Final = 256
+_Read = TypeVar("_Read")
+
+
+def read_key(url: str, key: str) -> bytes | None:
+    """Return what a store holds under `key`, or None where it has no such key."""
+    obstore = import_extra("obstore", "zarr")
+    try:
+        return retried(url, lambda: bytes(obstore.get(open_store(url), key).bytes()))
+    except FileNotFoundError:
+        return None
+
+
+def retried(url: str, read: Callable[[], _Read]) -> _Read:
+    """Return what `read` gives, asking again where a plain HTTP server broke off in a body.
+
+    obstore goes on with a body only where the server gives entity tags, as object stores do.
+    """
+    for number in range(MOST_RETRIES if url.startswith("http") else 0):
+        try:
+            return read()
+        except Exception as error:  # obstore's own classes differ between its versions
+            if "body error" not in str(error):
+                raise
+            time.sleep(min(RETRY_FIRST_S * 2**number, RETRY_LONGEST_S))
+    return read()
+
+
+def open_store(url: str) -> Any:
+    """Return obstore's store at `url`; credentials come from where it takes them."""
+    return _open(url, os.getpid())
+
+
+@lru_cache(maxsize=_OPEN_STORES)
+def _open(url: str, process: int) -> Any:
+    backoff = {
+        "init_backoff": timedelta(seconds=RETRY_FIRST_S),
+        "max_backoff": timedelta(seconds=RETRY_LONGEST_S),
+        "base": 2,
+    }
+    retries = {
+        "max_retries": MOST_RETRIES,
+        "backoff": backoff,
+        "retry_timeout": timedelta(seconds=MOST_RETRIES * (RETRY_LONGEST_S + STALLED_S)),
+    }
+    client = {"read_timeout": timedelta(seconds=STALLED_S), "allow_http": _is_plain_http(url)}
+    from_url = import_extra("obstore.store", "zarr").from_url
+    return from_url(url, client_options=client, retry_config=retries)
+
+
+def _is_plain_http(url: str) -> bool:
+    # A server of one's own that is named as http:// is meant to be asked without TLS.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    return url.startswith("http://") or (url.startswith("s3") and endpoint.startswith("http://"))

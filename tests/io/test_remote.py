@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from voxloom._errors import UnknownFormatError
+from voxloom.io import open_volume, write_nifti
+from voxloom.io._remote import is_url, local_path
+
+
+def test_a_url_is_told_from_a_path() -> None:
+    assert is_url("https://host/t1.zarr")
+    assert not is_url("C:/data/t1.zarr")
+    assert not is_url("data/a:b.zarr")
+
+
+def test_a_file_url_names_a_file_of_any_format(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a b.nii", [[[1, 2], [3, 4]]])
+    assert local_path((tmp_path / "a b.nii").as_uri()) == path
+    assert open_volume((tmp_path / "a b.nii").as_uri()).shape == (1, 1, 2, 2)
+
+
+def test_a_scheme_that_nothing_reads_is_named() -> None:
+    with pytest.raises(UnknownFormatError, match=r"read from s3://.*, not from ftp://; mount it"):
+        open_volume("ftp://host/t1.zarr")
+
+
+@pytest.mark.parametrize("name", ["t1.nii.gz", "t1.h5", "t1.nrrd", "t1.tif"])
+def test_formats_that_are_not_chunked_are_refused_as_urls(name: str) -> None:
+    with pytest.raises(UnknownFormatError, match=f"{name}: of URLs only Zarr is read"):
+        open_volume(f"https://host/{name}")
