@@ -154,4 +154,4 @@ def _begins_of_epochs(course: Course) -> list[float]:
     begins: dict[int, float] = {}
     for mark in course.waits:
         begins.setdefault(mark.epoch, mark.begin_s)
-    return [begin_s for begin_s in list(begins.values())[1:]]
+    return list(begins.values())[1:]

@@ -13,6 +13,7 @@ from voxloom._random import Stream
 from voxloom.geometry import Index3
 from voxloom.io import Array
 from voxloom.patches import PatchSampler
+from voxloom.patches._size import is_whole
 from voxloom.patches._valid import valid_centres
 from voxloom.subjects import Subject
 from voxloom.view._canonical import Canonical, Plane, place_cut
@@ -130,7 +131,7 @@ def draw_locations(
     SamplerError
         A ValueError, unless at least one is asked for.
     """
-    if isinstance(num_patches, bool) or not isinstance(num_patches, int) or num_patches < 1:
+    if not (is_whole(num_patches) and num_patches >= 1):
         raise SamplerError(f"a picture needs num_patches of at least 1, got {num_patches!r}")
     draw, stream = sampler.prepare(subject), Stream(seed, "direct")
     shape = subject.spatial_shape
@@ -157,10 +158,10 @@ def _new_panels(canonical: Canonical, maps: int) -> tuple[Figure, list[Any], lis
     tallest = max(canonical.extent_mm[plane.up] for plane in canonical)
     height, small = _WIDTH * tallest / sum(widths), _WIDTH * tallest / sum(widths) / 2
     figure = new_figure(_WIDTH, height + small + 1.9)
-    above, below = figure.add_gridspec(2, 1, height_ratios=(height, small + 0.2))
-    panels = above.subgridspec(1, 3, width_ratios=widths).subplots()
+    halves = figure.add_gridspec(2, 1, height_ratios=(height, small + 0.2))
+    panels = halves[0].subgridspec(1, 3, width_ratios=widths).subplots()
     ratios = [*widths, *([_GAP * sum(widths), *widths] if maps > 1 else [sum(widths)])]
-    grid = below.subgridspec(1, len(ratios), width_ratios=ratios)
+    grid = halves[1].subgridspec(1, len(ratios), width_ratios=ratios)
     small_panels = [
         [figure.add_subplot(grid[4 * number + column]) for column in range(3)]
         for number in range(maps)
