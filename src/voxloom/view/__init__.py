@@ -25,6 +25,7 @@ from voxloom.view._sampler import plot_sampler
 from voxloom.view._server import PageServer, serve_queue_page
 from voxloom.view._subject import plot_subject
 from voxloom.view._timeline import Moment, QueueTimeline, plot_timeline
+from voxloom.view._volumes import serve_volumes
 
 __all__ = [
     "AXIAL",
@@ -54,5 +55,6 @@ __all__ = [
     "plot_subject",
     "plot_timeline",
     "serve_queue_page",
+    "serve_volumes",
     "write_queue_page",
 ]

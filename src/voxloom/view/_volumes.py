@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -25,6 +24,8 @@ from voxloom.view._server import Answer, Content, PageServer
 _FOLDER: Final = Path(__file__).parent
 _NIIVUE: Final = _FOLDER / "vendor" / "niivue.umd.js"
 _MOST_PATCHES: Final = 64
+_MOST_LABELS: Final = 28  # a multiple of the number of colours, below the bands of the page
+_BYTES: Final = "application/octet-stream"
 _SHOWN_AS_THEY_ARE: Final = {"uint8", "int16", "float32"}
 
 
@@ -123,8 +124,11 @@ class Volumes:
         """Return the first channel of an image as NIfTI; of a label map, all, as labels."""
         image = self._subject(question).get_image(question.get("image", ""))
         voxels = image.read()
-        shown = _small_labels(as_labels(voxels)) if image.type == LABEL else voxels[0]
-        return Content("application/octet-stream", encode_nifti(shown, image.affine))
+        if image.type != LABEL:
+            return Content(_BYTES, encode_nifti(voxels[0], image.affine))
+        labels = as_labels(voxels)
+        kind = f"{_BYTES}; folded=true" if labels.max(initial=0) > _MOST_LABELS else _BYTES
+        return Content(kind, encode_nifti(fold_labels(labels), image.affine))
 
     def patches(self, question: Mapping[str, str]) -> dict[str, Any]:
         """Return the places of the patches of a subject, and their centres in mm."""
@@ -139,7 +143,7 @@ class Volumes:
         """Return the faces of the boxes of all patches as a volume, numbered from 1."""
         subject = self._subject(question)
         walls = draw_boxes(subject.spatial_shape, self._places(subject))
-        return Content("application/octet-stream", encode_nifti(walls, subject.space.affine))
+        return Content(_BYTES, encode_nifti(fold_labels(walls), subject.space.affine))
 
     def _subject(self, question: Mapping[str, str]) -> Subject:
         number = question.get("subject", "")
@@ -166,7 +170,7 @@ def render_volumes(volumes: Volumes) -> str:
     )
     config = json.dumps(volumes.config()).replace("<", "\\u003c")
     return fill_template(
-        page, {"policy": escape(policy), "config": config, "style": style, "script": script}
+        page, {"policy": policy, "config": config, "style": style, "script": script}
     )
 
 
@@ -201,8 +205,16 @@ def encode_nifti(voxels: Array, affine: Affine) -> bytes:
     return nifti_header("the page", shown.dtype, (1, w, h, d), affine) + shown.tobytes(order="F")
 
 
-def _small_labels(labels: Array) -> Array:
-    return labels.astype(np.uint8) if labels.size and 0 <= labels.min() <= labels.max() < 256 else labels
+def fold_labels(labels: Array) -> Array:
+    """Return labels as uint8 from 0 to 28, all of their colour: 29 becomes 1, 30 becomes 2.
+
+    Examples
+    --------
+    >>> fold_labels(np.array([-1, 0, 1, 28, 29, 1000])).tolist()
+    [0, 0, 1, 28, 1, 20]
+    """
+    whole = labels.astype(np.int64)
+    return np.asarray(np.where(whole > 0, (whole - 1) % _MOST_LABELS + 1, 0), dtype=np.uint8)
 
 
 def _list_images(subject: Subject) -> list[dict[str, Any]]:

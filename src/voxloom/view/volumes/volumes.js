@@ -6,21 +6,28 @@ const NONE = "";
 const AXES = ["x", "y", "z"];
 const THREE_PLANES = 3;
 
-// Labels and boxes take the colours in turn; 0 is clear.
-function colourMap(count, opacity) {
-  const map = { R: [], G: [], B: [], A: [], I: [], labels: [] };
-  for (let label = 0; label <= count; label += 1) {
+// Labels and boxes take the colours in turn; 0 is clear. The server sends labels from 0 to 28. Each
+// has a band of eight entries, in the middle of which it lies, so that no colours are mixed.
+const LABELS = "voxloom-labels";
+const BANDS = 32;
+const BAND = 8;
+
+function colourMap() {
+  const map = { R: [], G: [], B: [], A: [], I: [] };
+  for (let entry = 0; entry < BANDS * BAND; entry += 1) {
+    const label = Math.floor(entry / BAND);
     const code = config.colours[label ? ((label - 1) % (config.colours.length - 1)) + 1 : 0];
     const [r, g, b] = [1, 3, 5].map((at) => Number.parseInt(code.slice(at, at + 2), 16));
     map.R.push(r);
     map.G.push(g);
     map.B.push(b);
-    map.A.push(label ? opacity : 0);
-    map.I.push(label);
-    map.labels.push(label ? `${label}` : "");
+    map.A.push(label ? 255 : 0);
+    map.I.push(entry);
   }
   return map;
 }
+
+const isFolded = new WeakMap(); // whether labels were too many, and several share a number
 
 class Viewer {
   constructor() {
@@ -42,6 +49,7 @@ class Viewer {
 
   async begin() {
     await this.niivue.attachToCanvas(find("view"));
+    this.niivue.addColormap(LABELS, colourMap());
     fill(find("subject"), config.subjects.map(({ name }, number) => [`${number}`, name]));
     find("boxes-choice").hidden = !config.hasPatches;
     find("subject").addEventListener("change", () => this.chooseSubject());
@@ -93,11 +101,12 @@ class Viewer {
 
   async show({ image, labels, boxes, patches }) {
     for (const volume of [...this.niivue.volumes].reverse()) this.niivue.removeVolume(volume);
-    const isLabel = !find("labels").options.length || this.showsLabelsAlone();
-    this.niivue.addVolume(await makeVolume(image, "image.nii", isLabel ? 255 : null));
-    this.labels = labels ? await makeVolume(labels, "labels.nii", 255) : null;
+    const isLabel = this.showsLabelsAlone();
+    this.niivue.addVolume(await makeVolume(image, "image.nii", isLabel));
+    this.labels = labels ? await makeVolume(labels, "labels.nii", true) : null;
+    this.tellsLabels = Boolean(labels) && !isFolded.get(labels);
     if (this.labels) this.niivue.addVolume(this.labels);
-    if (boxes) this.niivue.addVolume(await makeVolume(boxes, "boxes.nii", 255));
+    if (boxes) this.niivue.addVolume(await makeVolume(boxes, "boxes.nii", true));
     this.setOpacity();
     this.listPatches(patches);
     this.niivue.createOnLocationChange();
@@ -134,7 +143,7 @@ class Viewer {
     const [image, labels] = values.map(({ value }) => Number(value));
     const lines = [`${[...mm].slice(0, 3).map((n) => n.toFixed(1)).join(", ")} mm (right, front, head)`,
       `${find("image").value}: ${Number(image.toPrecision(5))}`];
-    if (this.labels && labels !== undefined) lines.push(`${find("labels").value}: ${labels}`);
+    if (this.tellsLabels && labels !== undefined) lines.push(`${find("labels").value}: ${labels}`);
     find("place").textContent = lines.join("\n");
   }
 
@@ -164,14 +173,19 @@ function swatch(label) {
   return picture;
 }
 
-async function makeVolume(buffer, name, mostLabels) {
-  const volume = await niivue.NVImage.loadFromUrl({ url: buffer, name, colormap: "gray" });
-  if (mostLabels) volume.setColormapLabel(colourMap(mostLabels, 255));
+async function makeVolume(buffer, name, isLabel) {
+  if (!isLabel) return niivue.NVImage.loadFromUrl({ url: buffer, name, colormap: "gray" });
+  const volume = await niivue.NVImage.loadFromUrl({ url: buffer, name, colormap: LABELS });
+  volume.cal_min = -0.5;
+  volume.cal_max = BANDS - 0.5;
   return volume;
 }
 
 async function fetchVolume(path) {
-  return (await ask(path)).arrayBuffer();
+  const answer = await ask(path);
+  const voxels = await answer.arrayBuffer();
+  isFolded.set(voxels, answer.headers.get("Content-Type").includes("folded"));
+  return voxels;
 }
 
 async function ask(path) {
