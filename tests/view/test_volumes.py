@@ -38,7 +38,7 @@ def test_boxes_are_those_of_the_sampler_with_the_seed(subject: tio.Subject) -> N
         walls = np.asarray(read(f"{server.address}boxes?subject=0").dataobj)
     expected = [patch["location"].tolist() for patch in sampler(subject, 5, rng=3)]
     assert patches["locations"] == expected
-    first = np.array(expected[0][:3]) + [1, 2, 1]
+    first = np.add(expected[0][:3], (1, 2, 1))
     assert patches["centres"][0] == (subject.space.affine @ [*first, 1])[:3].tolist()
     assert (walls == draw_boxes(subject.spatial_shape, np.array(expected))).all()
 

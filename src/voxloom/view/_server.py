@@ -25,7 +25,7 @@ from voxloom.view._settings import Settings
 from voxloom.view._simulation import simulate
 
 Answer = Callable[[Mapping[str, str]], Any]
-"""Takes what stands behind the question mark and returns something to send as JSON, or `Content`."""
+"""Takes what stands behind the question mark, returns `Content` or something to send as JSON."""
 
 
 @final

@@ -1,4 +1,4 @@
-"""Volumes in the browser: a page with NiiVue, and the volumes that it asks for, made when it asks."""
+"""Volumes in the browser: a page with NiiVue, and the volumes for which it asks."""
 
 from __future__ import annotations
 
