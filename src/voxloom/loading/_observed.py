@@ -11,7 +11,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from torch.utils.data import Dataset
@@ -39,7 +39,22 @@ from voxloom.subjects import Subject
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from voxloom.view import Monitor
+
+class LivePage(Protocol):
+    """A page that shows a queue while it runs: see `voxloom.view.Monitor`."""
+
+    @property
+    def address(self) -> str:
+        """Where it is, token included."""
+
+    def close(self) -> None:
+        """Stop showing. It may be called again."""
+
+    def __enter__(self) -> Self:
+        """Return the page."""
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
 
 
 class ObservedQueue(Dataset[Subject], ABC):
@@ -57,7 +72,7 @@ class ObservedQueue(Dataset[Subject], ABC):
     _has_looked: bool
     _is_fresh: bool
     _is_open: bool
-    _live: Monitor | None
+    _live: LivePage | None
     _meter: Meter
     _options: PlanOptions
     _start_method: StartMethod
@@ -116,12 +131,12 @@ class ObservedQueue(Dataset[Subject], ABC):
         figure: Figure = show("plot_queue", self)
         return figure
 
-    def monitor(self, port: int = 0, *, open_browser: bool = False) -> Monitor:
+    def monitor(self, port: int = 0, *, open_browser: bool = False) -> LivePage:
         """Show on a page of this machine what the queue does, while it runs.
 
         Print the ``address`` of what it returns. See `voxloom.view.monitor`.
         """
-        page: Monitor = show("monitor", self, port, open_browser=open_browser)
+        page: LivePage = show("monitor", self, port, open_browser=open_browser)
         return page
 
     def _repr_html_(self) -> str:

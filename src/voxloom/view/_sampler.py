@@ -159,7 +159,8 @@ def _new_panels(canonical: Canonical, maps: int) -> tuple[Figure, list[Any], lis
     height, small = _WIDTH * tallest / sum(widths), _WIDTH * tallest / sum(widths) / 2
     figure = new_figure(_WIDTH, height + small + 1.9)
     halves = figure.add_gridspec(2, 1, height_ratios=(height, small + 0.2))
-    panels = halves[0].subgridspec(1, 3, width_ratios=widths).subplots()
+    row = halves[0].subgridspec(1, 3, width_ratios=widths)
+    panels = [figure.add_subplot(row[column]) for column in range(3)]
     ratios = [*widths, *([_GAP * sum(widths), *widths] if maps > 1 else [sum(widths)])]
     grid = halves[1].subgridspec(1, len(ratios), width_ratios=ratios)
     small_panels = [
@@ -170,7 +171,7 @@ def _new_panels(canonical: Canonical, maps: int) -> tuple[Figure, list[Any], lis
         axes.set_title(plane.name, fontsize=11)
     for axes in (*panels, *(one for row in small_panels for one in row)):
         axes.set_anchor("N")
-    return figure, list(panels), small_panels
+    return figure, panels, small_panels
 
 
 def _draw_outlines(
