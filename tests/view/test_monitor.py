@@ -2,10 +2,12 @@
 
 import gc
 import json
+import pickle
+import re
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 
 import numpy as np
 import pytest
@@ -145,3 +147,44 @@ def test_a_browser_opens_if_asked(make_queue: Make, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("webbrowser.open", opened.append)
     with monitor(make_queue(), open_browser=True) as page:
         assert opened == [page.address]
+
+
+def test_the_queue_opens_its_own_page(make_queue: Make) -> None:
+    queue = make_queue()
+    with queue.monitor() as page:
+        assert look(page)["length"] == len(queue)
+
+
+def test_live_says_where_the_page_is_and_closes_it_with_the_queue(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images = [ScalarImage(tensor=np.ones((1, 8, 8, 8)))] * 3
+    dataset = SubjectsDataset([Subject(t1=image) for image in images])
+    with Queue(dataset, 4, 2, UniformSampler(4), verbose="live") as queue:
+        address = re.findall(r"the queue, live: (http://127\.0\.0\.1:\d+/\S+/)", said(capsys))[0]
+        list(queue.batches(2))
+        with urllib.request.urlopen(address + "live") as answer:
+            assert json.load(answer)["epoch"] == 1
+        pickle.loads(pickle.dumps(queue)).close()  # as spawned workers of a loader would have it
+    with pytest.raises(URLError, match="refused"):
+        urllib.request.urlopen(address)
+
+
+def test_a_live_queue_that_is_gone_takes_its_page_along(capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = SubjectsDataset([Subject(t1=ScalarImage(tensor=np.ones((1, 8, 8, 8))))])
+    queue = Queue(dataset, 4, 2, UniformSampler(4), verbose="live")
+    address = said(capsys).split()[-1]
+    del queue
+    gc.collect()
+    with pytest.raises(URLError, match="refused"):
+        urllib.request.urlopen(address)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err
+
+
+def test_any_other_word_for_verbose_is_an_error() -> None:
+    dataset = SubjectsDataset([Subject(t1=ScalarImage(tensor=np.ones((1, 8, 8, 8))))])
+    with pytest.raises(ValueError, match="verbose is True, False or 'live', got 'loud'"):
+        Queue(dataset, 4, 2, UniformSampler(4), verbose="loud")  # type: ignore[arg-type]

@@ -19,6 +19,8 @@ from voxloom.cli._preview import preview
 from voxloom.cli._queue_page import EXAMPLES as QUEUE_PAGE
 from voxloom.cli._queue_page import queue_page
 from voxloom.cli._typer import Exit, Option, new_app
+from voxloom.cli._view import EXAMPLES as VIEW
+from voxloom.cli._view import view
 
 _HELP = "Look at volumes, measure how fast patches come, prepare data, run a network."
 _START = """[bold]From a folder to a training:[/bold]
@@ -28,6 +30,8 @@ _START = """[bold]From a folder to a training:[/bold]
   voxloom preview DATA    what it looks like, and where patches are cut
 
   voxloom bench DATA      which settings are fast here
+
+  voxloom view DATA       the volumes in the browser, with patches as boxes
 
 [bold]Exit codes:[/bold]
 
@@ -63,4 +67,5 @@ app.command(epilog=PREVIEW)(preview)
 app.command(epilog=BENCH)(bench)
 app.command(epilog=PREPARE)(prepare)
 app.command(epilog=INFER)(infer)
+app.command(epilog=VIEW)(view)
 app.command("queue-page", epilog=QUEUE_PAGE)(queue_page)

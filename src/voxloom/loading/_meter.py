@@ -18,6 +18,7 @@ from voxloom.loading._work import Job
 
 _EPOCHS_KEPT: Final = 50
 _MARKS_KEPT: Final = 10_000
+_MOMENTS_KEPT: Final = 100_000
 TRAINER: Final = -1
 
 
@@ -31,6 +32,14 @@ class Mark(NamedTuple):
     epoch: int
     subject: int | None
     seconds: dict[str, float]
+
+
+class Moment(NamedTuple):
+    """A batch that was handed out: when, of how many subjects its patches, and how many of them."""
+
+    time_s: float
+    distinct: int
+    patches: int
 
 
 class Onlooker(Protocol):
@@ -87,6 +96,8 @@ class Meter:
         self._tallies: dict[int, _Tally] = {}
         self._past = _Tally()
         self.marks: deque[Mark] = deque(maxlen=_MARKS_KEPT)
+        self.fills: deque[tuple[float, int]] = deque(maxlen=_MOMENTS_KEPT)
+        self.moments: deque[Moment] = deque(maxlen=_MOMENTS_KEPT)
         self.onlooker: Onlooker | None = None
 
     def note_work(self, worker: int, job: Job, event: Began | Made) -> None:
@@ -107,6 +118,7 @@ class Meter:
         tally.takes += 1
         tally.nbytes += nbytes
         tally.filled += ready
+        self.fills.append((time.perf_counter(), ready))
 
     def note_collate(self, epoch: int, seconds: float) -> None:
         """Count the time that a batch took to put together."""
@@ -130,6 +142,7 @@ class Meter:
         if not tally.batches.batches:
             tally.counts = np.unique(plan.subjects, return_counts=True)[1]
         tally.batches.add(subjects)
+        self.moments.append(Moment(time.perf_counter(), len({*subjects}), len(subjects)))
         tally.patches += len(subjects)
 
     def epochs(self, workers: int, max_length: int) -> tuple[EpochStats, ...]:

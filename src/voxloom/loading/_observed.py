@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import sys
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from torch.utils.data import Dataset
 
 from voxloom._errors import QueueError
+from voxloom._pictures import show
 from voxloom.loading._advice import advise
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import Epochs, Visits, count_patches
@@ -33,6 +36,26 @@ from voxloom.loading._work import WorkSpec
 from voxloom.patches import GridSampler, PatchSampler
 from voxloom.subjects import Subject
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class LivePage(Protocol):
+    """A page that shows a queue while it runs: see `voxloom.view.Monitor`."""
+
+    @property
+    def address(self) -> str:
+        """Where it is, token included."""
+
+    def close(self) -> None:
+        """Stop showing. It may be called again."""
+
+    def __enter__(self) -> Self:
+        """Return the page."""
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+
 
 class ObservedQueue(Dataset[Subject], ABC):
     """The side of a queue that measures and explains. `Queue` is the other."""
@@ -49,6 +72,7 @@ class ObservedQueue(Dataset[Subject], ABC):
     _has_looked: bool
     _is_fresh: bool
     _is_open: bool
+    _live: LivePage | None
     _meter: Meter
     _options: PlanOptions
     _start_method: StartMethod
@@ -98,6 +122,25 @@ class ObservedQueue(Dataset[Subject], ABC):
     def advice(self) -> str:
         """Return one sentence: what holds training up, by what was measured, and what to change."""
         return advise(self.stats())
+
+    def plot(self) -> Figure:
+        """Return a picture of fill, waits, stages and subjects a batch, over time.
+
+        See `voxloom.view.plot_queue`.
+        """
+        figure: Figure = show("plot_queue", self)
+        return figure
+
+    def monitor(self, port: int = 0, *, open_browser: bool = False) -> LivePage:
+        """Show on a page of this machine what the queue does, while it runs.
+
+        Print the ``address`` of what it returns. See `voxloom.view.monitor`.
+        """
+        page: LivePage = show("monitor", self, port, open_browser=open_browser)
+        return page
+
+    def _repr_html_(self) -> str:
+        return str(show("describe_queue", self))
 
     def trace(self, path: str | os.PathLike[str]) -> None:
         """Write what workers did and when the trainer waited, for https://ui.perfetto.dev.
@@ -224,6 +267,16 @@ class ObservedQueue(Dataset[Subject], ABC):
             workers=workers,
             pace=Pace.measured(self.stats().total, batch_size) if pace is None else pace,
         )
+
+    def _show_live(self, verbose: bool | str) -> None:
+        """Open the live page where that is asked for, until the queue is closed or gone."""
+        if isinstance(verbose, str) and verbose != "live":
+            raise ValueError(f"verbose is True, False or 'live', got {verbose!r}")
+        if verbose == "live":
+            self._live = page = self.monitor()
+            # What was asked for must be seen, whatever was set up for logging.
+            print(f"voxloom: the queue, live: {page.address}", file=sys.stderr)
+            weakref.finalize(self, page.close).atexit = False  # it ends with the process
 
     @abstractmethod
     def _num_slots(self) -> int:

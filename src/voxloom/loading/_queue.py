@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Self, final
+from typing import Any, Literal, Self, final
 
 import torch
 from torch.utils.data import get_worker_info
@@ -74,8 +74,9 @@ class Queue(ObservedQueue):
         Whether each epoch visits the subjects in an order of its own, and mixes their patches.
     start_background : bool
         Whether workers begin now or at the first patch that is asked for.
-    verbose : bool
-        Whether to log to the ``voxloom`` logger what the queue does.
+    verbose : bool or 'live'
+        Whether to log to the ``voxloom`` logger what the queue does. ``'live'`` also opens a
+        page that shows it, as `monitor` does, and prints its address to standard error.
     seed : int, optional
         Seed of the run. By default drawn once from torch's generator.
     schedule : {'spread', 'fill'}
@@ -146,7 +147,7 @@ class Queue(ObservedQueue):
         shuffle_subjects: bool = True,
         shuffle_patches: bool = True,
         start_background: bool = True,
-        verbose: bool = False,
+        verbose: bool | Literal["live"] = False,
         *,
         seed: int | None = None,
         schedule: Schedule = "spread",
@@ -202,8 +203,10 @@ class Queue(ObservedQueue):
         self._passes = 0
         self._ahead: Generator[Any] | None = None
         self._dispatcher: Dispatcher | None = None
+        self._live = None
         teach_default_collate()
         self.memory().check()
+        self._show_live(verbose)
         if start_background and self.num_workers:
             self._start()
 
@@ -362,9 +365,9 @@ class Queue(ObservedQueue):
 
     def close(self) -> None:
         """End the workers and give the memory back. A closed queue cannot be used again."""
-        self._leave_pass()
-        if self._dispatcher is not None:
-            self._dispatcher.close()
+        self._stop()
+        if self._live is not None:
+            self._live.close()
 
     def __enter__(self) -> Self:
         return self
@@ -374,7 +377,7 @@ class Queue(ObservedQueue):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["_dispatcher"] = state["_ahead"] = None
+        state["_dispatcher"] = state["_ahead"] = state["_live"] = None
         state["_meter"] = Meter()
         return state
 
@@ -477,7 +480,7 @@ class Queue(ObservedQueue):
         """Follow ranks that came to be after the queue was made, or its workers began."""
         epochs = self._current_epochs()
         if epochs.share != self._epochs.share:
-            self.close()
+            self._stop()
             self._dispatcher, self._epochs = None, epochs
 
     def _begin_pass(self) -> int:
@@ -499,6 +502,11 @@ class Queue(ObservedQueue):
                 "its end, so it cannot be told where the next epoch begins; use shuffle=False: "
                 "the queue shuffles by itself"
             )
+
+    def _stop(self) -> None:
+        self._leave_pass()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
 
     def _leave_pass(self) -> None:
         if self._ahead is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from voxloom.loading._ledger import Ledger
 from voxloom.loading._messages import Executor
-from voxloom.loading._meter import Onlooker
+from voxloom.loading._meter import TRAINER, Mark, Moment, Onlooker
 from voxloom.loading._observed import ObservedQueue
 
 
@@ -110,6 +110,63 @@ def see(queue: ObservedQueue) -> Sight:
 def set_onlooker(queue: ObservedQueue, onlooker: Onlooker | None) -> None:
     """Let an onlooker see patches and batches leave a queue, or none."""
     queue._meter.onlooker = onlooker
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What happened in a queue, in seconds from the first that is known.
+
+    Attributes
+    ----------
+    fills : tuple of (float, int)
+        When a patch was taken, and how many were finished then.
+    moments : tuple of Moment
+        Batches that were handed out.
+    work, waits : tuple of Mark
+        What workers did, and the trainer's waits.
+    span_s : float
+        Until the last of it.
+    """
+
+    fills: tuple[tuple[float, int], ...]
+    moments: tuple[Moment, ...]
+    work: tuple[Mark, ...]
+    waits: tuple[Mark, ...]
+    span_s: float
+
+
+def recall(queue: ObservedQueue) -> Course:
+    """Return what happened in a queue: the last 10,000 reports and 100,000 patches.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
+    >>> image = ScalarImage(tensor=np.zeros((1, 8, 8, 8), dtype=np.float32))
+    >>> dataset = SubjectsDataset([Subject(t1=image)] * 4)
+    >>> queue = Queue(dataset, max_length=8, samples_per_volume=2, sampler=UniformSampler(4))
+    >>> _ = list(queue.batches(4))
+    >>> course = recall(queue)
+    >>> len(course.fills), [moment.patches for moment in course.moments]
+    (8, [4, 4])
+    """
+    meter = queue._meter
+    marks, fills, moments = meter.marks.copy(), meter.fills.copy(), meter.moments.copy()
+    begin_s = min(
+        [mark.begin_s for mark in marks] + [time_s for time_s, _ in list(fills)[:1]], default=0.0
+    )
+    marks_since = [
+        mark._replace(begin_s=mark.begin_s - begin_s, end_s=mark.end_s - begin_s) for mark in marks
+    ]
+    moments_since = tuple(m._replace(time_s=m.time_s - begin_s) for m in moments)
+    ends = [mark.end_s for mark in marks_since] + [m.time_s for m in moments_since[-1:]]
+    return Course(
+        fills=tuple((time_s - begin_s, ready) for time_s, ready in fills),
+        moments=moments_since,
+        work=tuple(mark for mark in marks_since if mark.worker != TRAINER),
+        waits=tuple(mark for mark in marks_since if mark.worker == TRAINER),
+        span_s=max(ends, default=0.0),
+    )
 
 
 Found = tuple[list[SlotSight], list[WorkerSight], list[int]]

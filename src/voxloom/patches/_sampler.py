@@ -7,11 +7,12 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from voxloom._errors import EmptyProbabilityMapError, SamplerError
+from voxloom._pictures import show
 from voxloom._random import Stream
 from voxloom.geometry import Box, Index3, Shape3
 from voxloom.patches._cut import cut
@@ -19,6 +20,9 @@ from voxloom.patches._padding import PaddingMode, parse_padding_mode
 from voxloom.patches._size import check_patch_fits, is_whole, parse_patch_size
 from voxloom.patches._valid import valid_centres
 from voxloom.subjects import Subject
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Draw = Callable[[np.random.Generator], Index3]
 """Gives the first voxel of one patch."""
@@ -204,6 +208,14 @@ class PatchSampler(ABC):
     def __repr__(self) -> str:
         arguments = (f"{name.lstrip('_')}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({', '.join(arguments)})"
+
+    def plot(self, subject: Subject, num_patches: int = 1000, **options: Any) -> Figure:
+        """Return a picture of where patches fall: the map against what is drawn, in three planes.
+
+        Options and errors are those of `voxloom.view.plot_sampler`.
+        """
+        figure: Figure = show("plot_sampler", self, subject, num_patches, **options)
+        return figure
 
     def _centres_in(self, subject: Subject) -> Box:
         return valid_centres(subject.spatial_shape, self._patch_size)

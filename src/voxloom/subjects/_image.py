@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voxloom._errors import FrozenError, ImageError, UnknownImageError, VoxloomError
+from voxloom._pictures import show
 from voxloom.geometry import Affine, Box, Shape3, Space, as_affine, box_of_slices
 from voxloom.io import Array, ArraySource, ReaderSource, Shape4, VolumeSource, write_nifti
 from voxloom.subjects._keys import AFFINE, DATA, INTENSITY, LABEL, PATH, SAMPLING_MAP, STEM, TYPE
@@ -28,6 +29,7 @@ from voxloom.subjects._voxels import as_voxels, shareable, widened
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.figure import Figure
 
     from voxloom.subjects._voxels import Voxels
 
@@ -283,6 +285,14 @@ class Image(Mapping[str, Any]):
     def save(self, path: AnyPath) -> None:
         """Write the voxels and the affine as NIfTI. See `voxloom.io.write_nifti`."""
         write_nifti(path, self.read(), self.affine)
+
+    def plot(self, channel: int | None = None, **options: Any) -> Figure:
+        """Return a picture in three planes. See `voxloom.view.plot_image` for its options."""
+        figure: Figure = show("plot_image", self, channel, **options)
+        return figure
+
+    def _repr_html_(self) -> str:
+        return str(show("describe_image", self))
 
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from voxloom._errors import (
     FrozenError,
@@ -11,11 +11,15 @@ from voxloom._errors import (
     SubjectError,
     UnknownImageError,
 )
+from voxloom._pictures import show
 from voxloom.geometry import Box, Shape3, Space, box_of_slices
 from voxloom.io import Shape4
 from voxloom.subjects._default_collate import register_in_torch
 from voxloom.subjects._image import Image
 from voxloom.subjects._keys import INTENSITY
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SPACE_TOLERANCE = 0.05
 
@@ -196,6 +200,17 @@ class Subject(Mapping[str, Any]):
         for image in self.get_images(intensity_only=False):
             image.load()
         return self
+
+    def plot(self, image: str | None = None, labels: str | None = None, **options: Any) -> Figure:
+        """Return a picture in three planes, labels in colour over an image.
+
+        Options and errors are those of `voxloom.view.plot_subject`.
+        """
+        figure: Figure = show("plot_subject", self, image, labels, **options)
+        return figure
+
+    def _repr_html_(self) -> str:
+        return str(show("describe_subject", self))
 
     def describe(self) -> str:
         """Return a short name for messages: the subject's id or name, or its first file."""

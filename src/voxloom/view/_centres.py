@@ -69,13 +69,12 @@ def plot_centres(
     'Centres of 2 patches of 4 x 4 x 4 voxels'
     """
     places, size = _parse_locations(locations)
-    centres = places[:, :3] + np.array(size) // 2
     grey = find_grey(subject, image).read()[0]
     marked = find_labels(subject, labels)
     colour = None if marked is None else as_labels(marked.read())
     canonical = Canonical.of(subject.space)
     middle = place_cut(canonical, at, colour)
-    dots = _Dots(canonical, centres, size, colour, subject.spatial_shape)
+    dots = Dots(canonical, places, colour, subject.spatial_shape)
     figure, panels = new_planes(canonical, extra_height=0.5)
     for axes, plane in zip(panels, canonical, strict=True):
         draw_plane(axes, canonical, grey, plane, middle[plane.normal], window_of(grey))
@@ -93,29 +92,47 @@ def plot_centres(
     return figure
 
 
-class _Dots:
-    """Centres as dots, coloured by the label they fell on."""
+class Dots:
+    """Centres as dots, coloured by the label they fell on.
+
+    Parameters
+    ----------
+    canonical : Canonical
+        How the volume is turned.
+    locations : (N, 6) int64
+        Places of patches of one size.
+    labels : (W, H, D) array, optional
+        The labels that the colours stand for.
+    spatial_shape : (W, H, D)
+        Of the volume, before it is turned.
+    """
 
     def __init__(
         self,
         canonical: Canonical,
-        centres: npt.NDArray[np.int64],
-        size: Shape3,
+        locations: npt.NDArray[np.int64],
         labels: Array | None,
         spatial_shape: Shape3,
     ) -> None:
+        size = locations[0, 3:] - locations[0, :3]
+        centres = locations[:, :3] + size // 2
         inside = np.clip(centres, 0, np.array(spatial_shape) - 1)
         kinds = None if labels is None else labels[tuple(inside.T)]
         self._canonical = canonical
         self._points = canonical.to_mm(canonical.turn_points(centres))
         self._kinds = np.ones(len(centres), dtype=int) if kinds is None else kinds.astype(int)
-        first = np.array(size) // 2
-        last = np.array(spatial_shape) - 1 - (np.array(size) - 1) // 2
+        first = size // 2
+        last = np.array(spatial_shape) - 1 - (size - 1) // 2
         ends = canonical.to_mm(canonical.turn_points(np.stack([first, last])))
         self._frame = np.sort(ends, axis=0)
         self.labels = [int(label) for label in np.unique(self._kinds)]
 
+    def count(self, label: int) -> int:
+        """Return how many centres fell on a label."""
+        return int(np.count_nonzero(self._kinds == label))
+
     def draw(self, axes: Any, plane: Plane, middle: Index3, slab_mm: float) -> None:
+        """Draw the dots, and the frame in which a centre can be."""
         across, up = self._points[:, plane.across], self._points[:, plane.up]
         level = middle[plane.normal] * self._canonical.spacing[plane.normal]
         is_near = np.abs(self._points[:, plane.normal] - level) <= slab_mm

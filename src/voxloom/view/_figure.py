@@ -58,6 +58,7 @@ def add_label_legend(
     names: Mapping[int, str] | None = None,
     *,
     round_marks: bool = False,
+    columns: int = 6,
 ) -> None:
     """Put a legend of labels below everything else. Nothing where there are no labels."""
     lines = import_extra("matplotlib.lines", "plot")
@@ -75,7 +76,7 @@ def add_label_legend(
     ]
     if marks:
         figure.legend(
-            handles=marks, loc="outside lower center", ncols=min(len(marks), 6), frameon=False
+            handles=marks, loc="outside lower center", ncols=min(len(marks), columns), frameon=False
         )
 
 

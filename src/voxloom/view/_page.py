@@ -79,7 +79,7 @@ def render_page(mode: PageMode) -> str:
         "settings": asdict(Settings()),
         "limits": {name: list(span) for name, span in {**WHOLE, **SECONDS}.items()},
     }
-    return _replace(
+    return fill_template(
         _read("page.html"),
         {
             "title": escape(_TITLES[mode]),
@@ -95,7 +95,8 @@ def _read(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
-def _replace(page: str, parts: Mapping[str, Any]) -> str:
+def fill_template(page: str, parts: Mapping[str, Any]) -> str:
+    """Return a page with its ``{{name}}`` replaced."""
     for name, text in parts.items():
         page = page.replace("{{" + name + "}}", text)
     return page
@@ -104,11 +105,12 @@ def _replace(page: str, parts: Mapping[str, Any]) -> str:
 def _policy(style: str, script: str) -> str:
     """Return a policy by which browsers run this script and style and load nothing else."""
     return (
-        f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "
+        f"default-src 'none'; script-src {policy_hash(script)}; style-src {policy_hash(style)}; "
         f"img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
     )
 
 
-def _digest(text: str) -> str:
+def policy_hash(text: str) -> str:
+    """Return what a policy calls a script or a style of exactly this text."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -13,18 +13,29 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Self
+from typing import Any, Final, Self, final
 from urllib.parse import parse_qsl, urlsplit
 
-from voxloom._errors import QueueError
+from voxloom._errors import QueueError, VoxloomError
 from voxloom.view._page import render_page
 from voxloom.view._settings import Settings
 from voxloom.view._simulation import simulate
 
 Answer = Callable[[Mapping[str, str]], Any]
-"""Takes what stands behind the question mark and returns something to send as JSON."""
+"""Takes what stands behind the question mark, returns `Content` or something to send as JSON."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent as it is: its media type and its bytes."""
+
+    kind: str
+    data: bytes
+
 
 _HOST: Final = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", re.ASCII | re.I)
 _LOOK_UP_S: Final = 0.1  # how often it looks whether it is to stop
@@ -45,7 +56,7 @@ class PageServer:
     page : str
         The page, as HTML.
     answers : mapping
-        What the page may ask, and what gives the answer. A `QueueError` is answered with 400.
+        What the page may ask, and what gives the answer. A `VoxloomError` is answered with 400.
     port : int
         Where to listen; 0 takes any that is free.
 
@@ -168,8 +179,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, answer: Answer, question: dict[str, str]) -> None:
         try:
             found = answer(question)
-        except QueueError as error:
+        except (OSError, VoxloomError) as error:
             self._say(HTTPStatus.BAD_REQUEST, str(error))
+            return
+        if isinstance(found, Content):
+            self._send_bytes(HTTPStatus.OK, found.kind, found.data)
         else:
             self._send(HTTPStatus.OK, "application/json", json.dumps(found))
 
@@ -177,11 +191,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, "text/plain", text)
 
     def _send(self, status: HTTPStatus, kind: str, text: str) -> None:
-        content = text.encode()
+        self._send_bytes(status, f"{kind}; charset=utf-8", text.encode())
+
+    def _send_bytes(self, status: HTTPStatus, kind: str, content: bytes) -> None:
         self.send_response(status)
         for name, value in _HEADERS.items():
             self.send_header(name, value)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
