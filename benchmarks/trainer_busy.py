@@ -61,8 +61,8 @@ def report_busy(arguments: argparse.Namespace) -> None:
                 if facts:
                     print(
                         f"| {loader} | {length} | {1e3 * facts['made_s']:.1f} "
-                        f"| {1e3 * facts['step_s']:.1f} | {facts['busy']:.0%} "
-                        f"| {facts['busy_after_first']:.0%} | {facts['longest_wait_s']:.2f} |",
+                        f"| {1e3 * facts['step_s']:.1f} | {facts['busy']:.1%} "
+                        f"| {facts['busy_after_first']:.1%} | {facts['longest_wait_s']:.2f} |",
                         flush=True,
                     )
 

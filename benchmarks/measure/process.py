@@ -29,7 +29,7 @@ def run_watched(module: str, *arguments: str) -> tuple[dict[str, Any], TreeWatch
         subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", module, *arguments],
             stdout=output,
-            env=os.environ | {"PYTHONPATH": str(BENCHMARKS)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(_search_path())},
         ) as process,
     ):
         with TreeWatcher(process.pid) as watcher:
@@ -42,3 +42,8 @@ def run_watched(module: str, *arguments: str) -> tuple[dict[str, Any], TreeWatch
             raise subprocess.CalledProcessError(code, f"{module} {arguments[0]}")
         output.seek(0)
         return json.loads(output.read().splitlines()[-1]), watcher
+
+
+def _search_path() -> list[str]:
+    """Keep what the caller looks in, so that two checkouts can be compared in one environment."""
+    return [str(BENCHMARKS), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -134,6 +134,14 @@ def test_once_its_window_is_open_spread_loads_more_evenly_than_fill() -> None:
     assert longest_burst(spread) <= 4 < longest_burst(fill)
 
 
+@pytest.mark.parametrize("max_length", [64, 384, 768])
+def test_a_run_never_asks_for_loads_much_faster_than_patches_leave(max_length: int) -> None:
+    plans = [plan_epoch([8] * 96, epoch, PlanOptions(0, max_length)) for epoch in range(4)]
+    volumes = np.concatenate([plan.residencies + 96 * plan.epoch for plan in plans])
+    needed = np.maximum.accumulate(volumes) + 1
+    assert (needed - 1.25 * np.arange(len(volumes)) / 8).max() < 3  # a trainer of 1.3 never waits
+
+
 def test_orders_that_were_promised_stay() -> None:
     for promise in json.loads(GOLDEN.read_text(encoding="utf-8")):
         plan = plan_epoch(promise["counts"], promise["epoch"], PlanOptions(**promise["options"]))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxloom._errors import ProbabilityError
+from voxloom.geometry import Box
 from voxloom.io import Array
 from voxloom.patches._block_index import BLOCK, index_masses, memory_order, pick
 from voxloom.patches._mass import ChannelVoxels, Foreground, LabelVoxels, Mass, Weights
@@ -118,3 +119,16 @@ def test_a_place_without_weight_is_never_picked(steps: list[float], word: int) -
 def test_memory_order_of_a_transposed_array() -> None:
     array = np.zeros((1, 2, 3, 4)).transpose(0, 2, 3, 1)
     assert memory_order(array) == (2, 0, 1)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_index_within_a_box_is_the_whole_one_there_and_zero_elsewhere(order: str) -> None:
+    labels = np.random.default_rng(0).integers(0, 3, (1, 30, 21, 41), dtype=np.uint8)
+    array, box = np.array(labels, order=order), Box((9, 0, 15), (30, 9, 17))
+    masses = [LabelVoxels(1), Foreground(), Weights()]
+    pairs = zip(index_masses(array, masses), index_masses(array, masses, box), strict=True)
+    for whole, part in pairs:
+        expected = np.zeros_like(whole.sums)
+        expected[1:, :2, 1:3] = whole.sums[1:, :2, 1:3]
+        assert (part.sums == expected).all()
+        assert part.sums.dtype == whole.sums.dtype

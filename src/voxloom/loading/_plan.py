@@ -21,8 +21,8 @@ Schedule = Literal["spread", "fill"]
 # Where in its share of the window a patch may fall: narrower than the whole share, so that two
 # patches of one subject are never close. See docs/design/spread-schedule.md.
 _JITTER: Final = 0.5
-# How the window of the first epoch grows with each subject, so that loads come evenly while
-# nothing is held yet: ln(1 + growth) / growth patches leave for each that is loaded.
+# How the window grows with each subject of a run, so that loads come evenly while little is
+# held yet: ln(1 + growth) / growth patches leave for each that is loaded.
 _GROWTH: Final = 0.5
 _FEWEST_OPEN, _MOST_OPEN = 4, 8
 
@@ -213,7 +213,7 @@ def _schedule(part: Integers, lane: int, epoch: int, options: PlanOptions, lanes
     elif options.schedule == "fill":
         order, groups = _fill(rank, words, bound)
     else:
-        order, groups = _spread(rank, words, bound, is_first=epoch == 0)
+        order, groups = _spread(rank, words, bound, epoch)
     return np.stack([subjects[order], patches[order], groups[order]])
 
 
@@ -229,9 +229,7 @@ def _fill(rank: Integers, words: Words, bound: int) -> tuple[Integers, Integers]
     return np.lexsort((words, block)), block * (int(rank[-1]) + 1) + rank
 
 
-def _spread(
-    rank: Integers, words: Words, bound: int, *, is_first: bool
-) -> tuple[Integers, Integers]:
+def _spread(rank: Integers, words: Words, bound: int, epoch: int) -> tuple[Integers, Integers]:
     """Spread each subject's patches over a window of subjects, the widest that fits.
 
     A subject whose patches begin at offset r emits its j-th at time ``r + (j + u) * window``.
@@ -240,7 +238,7 @@ def _spread(
     steps = _step(rank) + (1 - _JITTER) / 2 + _JITTER * drawn
     starts = np.arange(len(rank)) - _step(rank)
     num_subjects = int(rank[-1]) + 1
-    widest = _opening(num_subjects) if is_first else np.full(num_subjects, np.inf)
+    widest = _opening(num_subjects, epoch)
     window = min(2.0 * bound * num_subjects / len(rank), 4.0 * num_subjects)
     while window > 1:
         order = np.argsort(starts + steps * np.minimum(window, widest)[rank], kind="stable")
@@ -255,10 +253,11 @@ def _step(rank: Integers) -> Integers:
     return np.arange(len(rank)) - np.searchsorted(rank, rank)
 
 
-def _opening(num_subjects: int) -> npt.NDArray[np.float64]:
-    """Return the widest window of each subject of the first epoch, before anything is held."""
+def _opening(num_subjects: int, epoch: int) -> npt.NDArray[np.float64]:
+    """Return the widest window of each subject: it grows on from one epoch to the next."""
     first = min(max(_FEWEST_OPEN, num_subjects / 50), _MOST_OPEN)
-    return first + _GROWTH * np.arange(num_subjects, dtype=np.float64)
+    before = epoch * num_subjects
+    return first + _GROWTH * np.arange(before, before + num_subjects, dtype=np.float64)
 
 
 def _first_places(groups: Integers) -> Integers:

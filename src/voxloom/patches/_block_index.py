@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voxloom._errors import ProbabilityError
-from voxloom.geometry import Shape3
+from voxloom.geometry import Box, Shape3
 from voxloom.io import Array
 from voxloom.patches._label_counter import LabelCounter
 from voxloom.patches._mass import LabelVoxels, Mass, Weights
@@ -58,7 +58,9 @@ class BlockIndex:
         return self.sums.sum(dtype=exact_dtype(self.mass)).item()  # type: ignore[no-any-return]
 
 
-def index_masses(array: Array, masses: Sequence[Mass]) -> list[BlockIndex]:
+def index_masses(
+    array: Array, masses: Sequence[Mass], within: Box | None = None
+) -> list[BlockIndex]:
     """Return the index of each mass over a map, all built in one pass.
 
     Parameters
@@ -67,12 +69,17 @@ def index_masses(array: Array, masses: Sequence[Mass]) -> list[BlockIndex]:
         The map, in any memory order.
     masses : sequence of Mass
         What to index.
+    within : Box, optional
+        Where voxels may be drawn: only the blocks that it touches are looked at, and the
+        others count for nothing.
 
     Raises
     ------
     ProbabilityError
         If a weight is negative, NaN or infinite.
     """
+    if within is not None:
+        return _index_part(array, masses, blocks_touched(within))
     order = memory_order(array)
     view = array.transpose(0, *(axis + 1 for axis in order))
     blocks = tuple(-(-length // BLOCK) for length in view.shape[1:])
@@ -121,6 +128,19 @@ def pick(cumulative: npt.NDArray[Any], word: int) -> int:
     return int(cumulative.searchsorted(target, side="right"))
 
 
+def blocks_touched(box: Box) -> Box:
+    """Return the blocks that hold voxels of a box.
+
+    Examples
+    --------
+    >>> blocks_touched(Box((7, 8, 9), (8, 9, 24)))
+    Box(index_ini=(0, 1, 1), index_fin=(1, 2, 3))
+    """
+    i, j, k = (n // BLOCK for n in box.index_ini)
+    w, h, d = (-(-n // BLOCK) for n in box.index_fin)
+    return Box((i, j, k), (w, h, d))
+
+
 def exact_dtype(mass: Mass) -> type[np.float64 | np.int64]:
     """Return the dtype in which masses add up: float64 for weights, int64 for counts."""
     return np.float64 if _weighs(mass) else np.int64
@@ -136,6 +156,19 @@ def memory_order(array: Array) -> Shape3:
     """
     i, j, k = sorted(range(3), key=lambda axis: -abs(array.strides[axis + 1]))
     return i, j, k
+
+
+def _index_part(array: Array, masses: Sequence[Mass], touched: Box) -> list[BlockIndex]:
+    x, y, z = (
+        slice(a * BLOCK, b * BLOCK)
+        for a, b in zip(touched.index_ini, touched.index_fin, strict=True)
+    )
+    indices = []
+    for index in index_masses(array[:, x, y, z], masses):
+        sums = np.zeros([-(-length // BLOCK) for length in array.shape[1:]], index.sums.dtype)
+        sums[touched.slices] = index.sums
+        indices.append(replace(index, sums=sums))
+    return indices
 
 
 def _split(

@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from voxloom._random import draw_word
 from voxloom.geometry import Box, Index3, Shape3
-from voxloom.patches._block_index import BLOCK, BlockIndex, exact_dtype, index_masses, pick
+from voxloom.patches._block_index import (
+    BLOCK,
+    BlockIndex,
+    blocks_touched,
+    exact_dtype,
+    index_masses,
+    pick,
+)
 from voxloom.patches._indexed_map import Voxels
 from voxloom.patches._mass import Mass
 
@@ -110,7 +117,7 @@ def centre_table(array: Voxels, index: BlockIndex, valid: Box) -> CentreTable | 
     region = _occupied(index.sums, valid)
     if region is None:
         return None
-    touched, inner = _blocks_touched(region), _blocks_inside(region, _spatial_shape(array))
+    touched, inner = blocks_touched(region), _blocks_inside(region, _spatial_shape(array))
     held = index.sums[touched.slices]
     safe = 0 if inner is None else index.sums[inner.slices].sum(dtype=np.float64)
     if safe * 2 < held.sum(dtype=np.float64):
@@ -138,7 +145,7 @@ def _occupied(sums: npt.NDArray[Any], valid: Box) -> Box | None:
 
     A rare label then takes a small table, and few voxels to index anew.
     """
-    touched = _blocks_touched(valid)
+    touched = blocks_touched(valid)
     occupied = np.nonzero(sums[touched.slices])
     if not len(occupied[0]):
         return None
@@ -148,12 +155,6 @@ def _occupied(sums: npt.NDArray[Any], valid: Box) -> Box | None:
         ini.append(max((int(blocks.min()) + first) * BLOCK, valid.index_ini[axis]))
         fin.append(min((int(blocks.max()) + 1 + first) * BLOCK, valid.index_fin[axis]))
     return Box((ini[0], ini[1], ini[2]), (fin[0], fin[1], fin[2]))
-
-
-def _blocks_touched(valid: Box) -> Box:
-    i, j, k = (n // BLOCK for n in valid.index_ini)
-    w, h, d = (-(-n // BLOCK) for n in valid.index_fin)
-    return Box((i, j, k), (w, h, d))
 
 
 def _blocks_inside(valid: Box, spatial_shape: Shape3) -> Box | None:

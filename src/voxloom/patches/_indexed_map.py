@@ -54,16 +54,19 @@ class RegionReads:
         return self.image.read(Box((ini[0], ini[1], ini[2]), (fin[0], fin[1], fin[2])))
 
 
-def indexed_map(image: Image, masses: Sequence[Mass]) -> tuple[Voxels, list[BlockIndex]]:
+def indexed_map(
+    image: Image, masses: Sequence[Mass], within: Box | None = None
+) -> tuple[Voxels, list[BlockIndex]]:
     """Return the voxels of a map and the index of each mass.
 
     A prepared store keeps the index, so nothing is read to begin with; of any other map all
-    voxels are read once, through a memory map where the file allows it.
+    voxels are read once, through a memory map where the file allows it. Where voxels are only
+    drawn `within` a box, the index may leave the blocks outside at zero.
     """
     if image.is_loaded or not image.source.reads_regions:
-        return image.array, index_masses(image.array, masses)
+        return image.array, index_masses(image.array, masses, within)
     stored = load_index(image.source, masses)
     if stored is not None:
         return RegionReads(image), stored
     array = image.read()
-    return array, index_masses(array, masses)
+    return array, index_masses(array, masses, within)

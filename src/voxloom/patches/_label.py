@@ -14,7 +14,7 @@ from voxloom._errors import EmptyProbabilityMapError, NoLabelMapError, Probabili
 from voxloom._random import draw_word
 from voxloom.geometry import Index3, Shape3
 from voxloom.io import Array
-from voxloom.patches._block_index import BlockIndex, pick
+from voxloom.patches._block_index import index_masses, pick
 from voxloom.patches._centres import CentreTable, centre_table
 from voxloom.patches._indexed_map import indexed_map
 from voxloom.patches._mass import ChannelVoxels, Foreground, LabelVoxels, Mass
@@ -160,8 +160,8 @@ class LabelSampler(PatchSampler):
         name = self._find_name(subject)
         image = subject.get_image(name)
         shares = self._shares(image.shape[0], f"image {name!r} of {subject.describe()}")
-        voxels, indices = indexed_map(image, list(shares))
         centres = self._centres_in(subject)
+        voxels, indices = indexed_map(image, list(shares), centres)
         tables = [centre_table(voxels, index, centres) for index in indices]
         drawn = [
             (share, table)
@@ -169,7 +169,7 @@ class LabelSampler(PatchSampler):
             if table is not None
         ]
         if not drawn:
-            raise self._no_label(subject, name, image.read(), indices)
+            raise self._no_label(subject, name, image.read(), list(shares))
         cumulative = np.cumsum([share for share, _ in drawn], dtype=np.float64)
         return _LabelDraw(self.patch_size, cumulative, tuple(table for _, table in drawn))
 
@@ -188,10 +188,10 @@ class LabelSampler(PatchSampler):
         return {ChannelVoxels(key): share for key, share in wanted.items()}
 
     def _no_label(
-        self, subject: Subject, name: str, array: Array, indices: list[BlockIndex]
+        self, subject: Subject, name: str, array: Array, masses: list[Mass]
     ) -> EmptyProbabilityMapError:
         what = f"image {name!r}"
-        near_border = any(index.total > 0 for index in indices)
+        near_border = any(index.total > 0 for index in index_masses(array, masses))
         if near_border or self._label_probabilities is None:
             return self._nothing_to_draw(subject, what, near_border=near_border)
         held = np.flatnonzero(array.any(axis=(1, 2, 3))) if len(array) > 1 else np.unique(array)

@@ -45,7 +45,7 @@ function planFill(ranks, words, bound) {
   return { order, groups: ranks.map((rank, n) => blocks[n] * subjects + rank) };
 }
 
-function planSpread(ranks, steps, words, bound, isFirst) {
+function planSpread(ranks, steps, words, bound, epoch) {
   const times = steps.map((step, n) => {
     const drawn = Number(words[n] >> 11n) / 2 ** 53;
     return step + (1 - JITTER) / 2 + JITTER * drawn;
@@ -55,7 +55,7 @@ function planSpread(ranks, steps, words, bound, isFirst) {
   let window = Math.min((2 * bound * subjects) / ranks.length, 4 * subjects);
   while (window > 1) {
     const keys = times.map((time, n) => {
-      const widest = isFirst ? first + GROWTH * ranks[n] : Infinity;
+      const widest = first + GROWTH * (epoch * subjects + ranks[n]);
       return n - steps[n] + time * Math.min(window, widest);
     });
     const order = orderBy(keys);
@@ -79,7 +79,7 @@ function schedule(settings, ranks, steps, epoch) {
   const words = drawWords(settings.seed, "order of patches", 0, ranks.length, epoch);
   if (!settings.shuffle_patches) return planInOrder(ranks, steps, bound);
   if (settings.schedule === "fill") return planFill(ranks, words, bound);
-  return planSpread(ranks, steps, words, bound, epoch === 0);
+  return planSpread(ranks, steps, words, bound, epoch);
 }
 
 /** Return the patches of an epoch in the order in which they leave. */
