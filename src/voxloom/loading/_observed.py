@@ -102,9 +102,10 @@ class ObservedQueue(Dataset[Subject], ABC):
     def trace(self, path: str | os.PathLike[str]) -> None:
         """Write what workers did and when the trainer waited, for https://ui.perfetto.dev.
 
-        JSON in Chrome's trace event format; of a long run, the last 10,000 events.
+        JSON in Chrome's trace event format; of a long run, the last 5,000 reports of workers and
+        the last 5,000 waits.
         """
-        write_trace(path, list(self._meter.marks), max(self.num_workers, 1))
+        write_trace(path, self._meter.marks, max(self.num_workers, 1))
 
     def explain(self, index: int, epoch: int | None = None) -> Explanation:
         """Make the patch at a plan index again, here and now, and say where it comes from.
