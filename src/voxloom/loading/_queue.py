@@ -16,7 +16,6 @@ from torch.utils.data import get_worker_info
 
 from voxloom._errors import QueueError
 from voxloom._random import Stream
-from voxloom.loading._assembly import batches_ahead, batches_in_turn
 from voxloom.loading._batch import as_subject_patch
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import (
@@ -30,6 +29,7 @@ from voxloom.loading._epochs import (
 from voxloom.loading._execution import ExecutorName, choose_executor, make_executor
 from voxloom.loading._failures import describe
 from voxloom.loading._faults import FaultOptions
+from voxloom.loading._lease import MakeBatches, choose_way
 from voxloom.loading._memory import QueueMemory, estimate
 from voxloom.loading._messages import Executor
 from voxloom.loading._meter import Meter
@@ -268,7 +268,8 @@ class Queue(ObservedQueue):
         batch_size: int,
         device: torch.device | str | None = None,
         drop_last: bool = False,
-    ) -> Iterator[dict[str, Any]]:
+        zero_copy: bool = False,
+    ) -> Iterator[Any]:
         """Yield the batches of one epoch: the fast way.
 
         Parameters
@@ -279,27 +280,28 @@ class Queue(ObservedQueue):
             Where tensors go. For a GPU they are made in page-locked memory.
         drop_last : bool
             Whether a last batch with fewer patches is left out.
+        zero_copy : bool
+            Whether voxels stay in the queue's slots: each batch is a `LeasedBatch`, valid until
+            the next is asked for. Needs worker processes on Linux, else they are copied still.
 
         Yields
         ------
         dict
-            What ``DataLoader(queue, batch_size)`` gives, with voxels copied once.
+            What ``DataLoader(queue, batch_size)`` gives, with voxels copied once; or, with
+            `zero_copy`, a mapping of the same items.
         """
         _check_whole("batch_size", batch_size, least=1)
         target = None if device is None else torch.device(device)
-        return self._batches(batch_size, target, drop_last)
+        return self._batches(batch_size, drop_last, choose_way(self.num_workers, target, zero_copy))
 
-    def _batches(
-        self, batch_size: int, device: torch.device | None, drop_last: bool
-    ) -> Iterator[dict[str, Any]]:
+    def _batches(self, batch_size: int, drop_last: bool, make: MakeBatches) -> Iterator[Any]:
         number = self._begin_pass()
         dispatcher, epoch, length = self._start(), self._epoch, len(self)
         starts = range(self._delivered, length, batch_size)
         ranges = [range(start, min(start + batch_size, length)) for start in starts]
         if drop_last and ranges and len(ranges[-1]) < batch_size:
             ranges.pop()
-        make = batches_ahead if self.num_workers else batches_in_turn
-        with closing(make(dispatcher, epoch, ranges, device)) as batches:
+        with closing(make(dispatcher, epoch, ranges)) as batches:
             self._ahead = batches
             for places in ranges:
                 self._is_going_on(number)
