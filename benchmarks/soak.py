@@ -50,10 +50,11 @@ def workers_of(pid: int) -> list[int]:
     """Return the processes of the queue: spawned children that run a worker."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            line = Path(f"/proc/{child}/cmdline").read_bytes()
-            if b"spawn_main" in line:
-                found.append(int(child))
+        with contextlib.suppress(OSError):  # a thread or a worker that has ended meanwhile
+            for child in (task / "children").read_text().split():
+                line = Path(f"/proc/{child}/cmdline").read_bytes()
+                if b"spawn_main" in line:
+                    found.append(int(child))
     return found
 
 
@@ -62,23 +63,18 @@ def kill_at_random(stop: threading.Event, mean_s: float, kills: list[float]) -> 
     while not stop.wait(chance.expovariate(1 / mean_s)):
         workers = workers_of(os.getpid())
         if workers:
-            os.kill(chance.choice(workers), signal.SIGKILL)
-            kills.append(time.monotonic())
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                kills.append(time.monotonic())
 
 
-def own_mib() -> float:
-    """Return the memory of this process that is no file's: what a leak would show up in."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous")) / 1024
-
-
-def tree_mib() -> float:
-    """Return the memory of this process and its workers, what they share counted once."""
+def anonymous_mib(pids: list[int]) -> float:
+    """Return the memory of processes that is no file's: what a leak would show up in."""
     total = 0
-    for pid in (os.getpid(), *workers_of(os.getpid())):
+    for pid in pids:
         with contextlib.suppress(OSError):  # killed meanwhile
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous"))
     return total / 1024
 
 
@@ -115,8 +111,8 @@ def soak(folder: Path, minutes: float, mean_s: float) -> int:
             if set(counts.values()) != {SAMPLES} or len(counts) != SUBJECTS:
                 print(f"epoch {epoch}: not exact: {counts}")
                 return 1
-            own.append(own_mib())
-            tree.append(tree_mib())
+            own.append(anonymous_mib([os.getpid()]))
+            tree.append(anonymous_mib([os.getpid(), *workers_of(os.getpid())]))
             epoch += 1
             if epoch % 100 == 0:
                 print(f"epoch {epoch}: {len(kills)} kills, {own[-1]:.1f} MiB", flush=True)

@@ -28,6 +28,7 @@ def make_queue() -> Iterator[MakeQueue]:
 
     def make(transform: Any, num_workers: int = 2, **options: Any) -> Queue:
         dataset = SubjectsDataset(faulty.make_subjects(6), transform)
+        options.setdefault("executor", "processes" if num_workers else None)
         made.append(Queue(dataset, 6, 4, UniformSampler(4), num_workers, seed=3, **options))
         return made[-1]
 
@@ -157,6 +158,7 @@ from voxloom import Queue, SubjectsDataset, UniformSampler
 def make(transform=None, num_workers=2, **options):
     dataset = SubjectsDataset(faulty.make_subjects(6), transform)
     sampler = options.pop("sampler", UniformSampler(4))
+    options.setdefault("executor", "processes" if num_workers else None)
     return Queue(dataset, 6, 4, sampler, num_workers, seed=3, **options)
 
 def workers(queue):

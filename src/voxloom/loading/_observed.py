@@ -16,9 +16,9 @@ from torch.utils.data import Dataset
 
 from voxloom._errors import QueueError
 from voxloom.loading._advice import advise
+from voxloom.loading._choice import Choice
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import Epochs, Visits, count_patches
-from voxloom.loading._execution import ExecutorName
 from voxloom.loading._explain import Explanation, explain_patch
 from voxloom.loading._failures import describe
 from voxloom.loading._memory import QueueMemory
@@ -43,7 +43,7 @@ class ObservedQueue(Dataset[Subject], ABC):
     sampler: PatchSampler | GridSampler
     _delivered: int
     _dispatcher: Dispatcher | None
-    _executor: ExecutorName
+    _executor: Choice
     _epoch: int
     _epochs: Epochs
     _has_looked: bool
@@ -84,9 +84,10 @@ class ObservedQueue(Dataset[Subject], ABC):
     def stats(self) -> QueueStats:
         """Return what was measured so far; print it for a table. See `QueueStats`."""
         workers, dispatcher = max(self.num_workers, 1), self._dispatcher
-        how = f" ({self._start_method})" if self._executor == "processes" else ""
+        name = self._executor.executor
         return QueueStats(
-            executor=f"{self._executor}{how}",
+            executor=f"{name} ({self._start_method})" if name == "processes" else name,
+            reason=self._executor.reason,
             workers=workers,
             max_length=self.max_length,
             ready=0 if dispatcher is None else dispatcher.ready,

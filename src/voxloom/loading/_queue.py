@@ -17,6 +17,7 @@ from torch.utils.data import get_worker_info
 from voxloom._errors import QueueError
 from voxloom._random import Stream
 from voxloom.loading._batch import as_subject_patch
+from voxloom.loading._choice import asked_for, choose_by_work
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import (
     Epochs,
@@ -26,7 +27,7 @@ from voxloom.loading._epochs import (
     peek_subjects,
     weighted_visits,
 )
-from voxloom.loading._execution import ExecutorName, choose_executor, make_executor
+from voxloom.loading._execution import ExecutorName, make_executor
 from voxloom.loading._failures import describe
 from voxloom.loading._faults import FaultOptions
 from voxloom.loading._lease import MakeBatches, choose_way
@@ -99,8 +100,9 @@ class Queue(ObservedQueue):
         subject. Where it has a parameter ``rng``, it gets a generator of its own for each
         patch; else the global generators are seeded for each.
     executor : {'processes', 'threads', 'inline'}, optional
-        Who works: processes, unless ``num_workers`` is 0, or threads of this process. With
-        threads, transforms take their generator as the argument ``rng``.
+        Who works. By default processes, or threads of this process where a look at the work
+        says so; ``stats()`` says which and why. With threads, transforms take their generator
+        as the argument ``rng``.
     on_error : {'raise', 'retry', 'replace'}
         What follows when a patch cannot be made: an error; an error once `retries` more runs
         have failed too; or, after these, the patches of another subject, which the plan alone
@@ -174,7 +176,7 @@ class Queue(ObservedQueue):
         self.num_workers = int(num_workers)
         self.verbose = verbose
         self._start_method: StartMethod = start_method
-        self._executor = choose_executor(executor, self.num_workers)
+        self._executor = asked_for(executor, self.num_workers)
         self._patch_transform = check_patch_transform(patch_transform)
         self._subjects = peek_subjects(subjects_dataset)
         self._counts = count_patches(self._subjects, self.samples_per_volume, sampler)
@@ -437,7 +439,8 @@ class Queue(ObservedQueue):
     def _start(self) -> Dispatcher:
         if self._dispatcher is None:
             self._agree_with_other_ranks()
-            memory = SlotMemory(self._num_slots(), shared=self._executor == "processes")
+            self._choose_executor()
+            memory = SlotMemory(self._num_slots(), shared=self._executor.executor == "processes")
             self._dispatcher = Dispatcher(
                 self._epochs.plan,
                 self._make_executor(memory),
@@ -456,10 +459,14 @@ class Queue(ObservedQueue):
             self._log("started: %r", self)
         return self._dispatcher
 
+    def _choose_executor(self) -> None:
+        if not self._executor.reason:
+            subject = int(self._epochs.subjects(self._epoch)[0])
+            self._executor = choose_by_work(self._work(), self._subjects[subject], subject)
+
     def _make_executor(self, memory: SlotMemory) -> Executor:
-        return make_executor(
-            self._executor, self._work(), memory, self.num_workers, self._start_method
-        )
+        name, work = self._executor.executor, self._work()
+        return make_executor(name, work, memory, self.num_workers, self._start_method)
 
     def _work(self) -> WorkSpec:
         return WorkSpec(self.subjects_dataset, self.sampler, self.seed, self._patch_transform)
