@@ -139,6 +139,12 @@ def test_a_transform_that_ends_python_is_an_error(make_queue: MakeQueue) -> None
         numbers(queue)
 
 
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_libraries_use_one_thread_in_a_worker(make_queue: MakeQueue, start_method: str) -> None:
+    queue = make_queue(faulty.count_threads, 1, start_method=start_method)
+    assert next(iter(queue)).threads == [1, 1, 1]
+
+
 def test_closing_does_not_wait_for_work_that_hangs(make_queue: MakeQueue) -> None:
     queue = make_queue(faulty.HangOn(*range(6)), 2)
     processes = workers_of(queue)
