@@ -3,12 +3,15 @@
     python benchmarks/soak.py [--minutes 20] [--seconds-between-kills 5]
 
 Every epoch is checked: each subject as often as the plan says, and the same patches as a queue
-without workers gives. At the end: memory of the process tree over the epochs, and what was left.
+without workers gives. At the end: memory of the trainer and of the process tree over the epochs,
+and what was left.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import hashlib
 import os
 import random
@@ -47,10 +50,11 @@ def workers_of(pid: int) -> list[int]:
     """Return the processes of the queue: spawned children that run a worker."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            line = Path(f"/proc/{child}/cmdline").read_bytes()
-            if b"spawn_main" in line:
-                found.append(int(child))
+        with contextlib.suppress(OSError):  # a thread or a worker that has ended meanwhile
+            for child in (task / "children").read_text().split():
+                line = Path(f"/proc/{child}/cmdline").read_bytes()
+                if b"spawn_main" in line:
+                    found.append(int(child))
     return found
 
 
@@ -59,24 +63,43 @@ def kill_at_random(stop: threading.Event, mean_s: float, kills: list[float]) -> 
     while not stop.wait(chance.expovariate(1 / mean_s)):
         workers = workers_of(os.getpid())
         if workers:
-            os.kill(chance.choice(workers), signal.SIGKILL)
-            kills.append(time.monotonic())
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                kills.append(time.monotonic())
 
 
-def trainer_mib() -> float:
-    """Return the memory that is this process's own; what it shares with workers comes and goes."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    own = [int(line.split()[1]) for line in lines if line.startswith("Private_")]
-    return sum(own) / 1024
+def anonymous_mib(pids: list[int]) -> float:
+    """Return the memory of processes that is no file's: what a leak would show up in."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):  # killed meanwhile
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous"))
+    return total / 1024
+
+
+def traces() -> list[int]:
+    """Return how many descriptors, threads and named pieces of shared memory there are."""
+    gc.collect()
+    files = (list(Path(folder).iterdir()) for folder in ("/proc/self/fd", "/dev/shm"))
+    return [threading.active_count(), *map(len, files)]
+
+
+def growth(measured: list[float]) -> float:
+    """Return how much the median of the last tenth is above that of the first, epoch 0 aside."""
+    settled = len(measured) // 10 + 1
+    return statistics.median(measured[-settled:]) / statistics.median(measured[1 : 1 + settled]) - 1
 
 
 def soak(folder: Path, minutes: float, mean_s: float) -> int:
     reference = make_queue(folder, 0)
+    next(make_queue(folder, 1).batches(BATCH))  # starts what the process keeps
+    before = traces()
     queue = make_queue(folder, 2)
     stop, kills = threading.Event(), []
     killer = threading.Thread(target=kill_at_random, args=(stop, mean_s, kills))
     killer.start()
-    end, epoch, memory = time.monotonic() + 60 * minutes, 0, []
+    end, epoch, own, tree = time.monotonic() + 60 * minutes, 0, [], []
     try:
         while time.monotonic() < end:
             counts: Counter[int] = Counter()
@@ -88,21 +111,27 @@ def soak(folder: Path, minutes: float, mean_s: float) -> int:
             if set(counts.values()) != {SAMPLES} or len(counts) != SUBJECTS:
                 print(f"epoch {epoch}: not exact: {counts}")
                 return 1
-            memory.append(trainer_mib())
+            own.append(anonymous_mib([os.getpid()]))
+            tree.append(anonymous_mib([os.getpid(), *workers_of(os.getpid())]))
             epoch += 1
+            if epoch % 100 == 0:
+                print(f"epoch {epoch}: {len(kills)} kills, {own[-1]:.1f} MiB", flush=True)
     finally:
         stop.set()
         killer.join()
         queue.close()
-    left = workers_of(os.getpid())
-    settled = len(memory) // 10 + 1
-    growth = statistics.median(memory[-settled:]) / statistics.median(memory[1 : 1 + settled]) - 1
+    workers, left = len(workers_of(os.getpid())), traces()
     print(
-        f"{epoch} exact epochs, {len(kills)} workers killed; trainer {memory[0]:.0f} MiB after the "
-        f"first epoch, {memory[-1]:.0f} after the last (median of the last tenth against the "
-        f"first: {growth:+.1%}); workers left: {len(left)}"
+        f"{epoch} exact epochs, {len(kills)} workers killed; last tenth against the first: trainer "
+        f"{own[0]:.1f} to {own[-1]:.1f} MiB ({growth(own):+.1%}), with its workers {tree[0]:.0f} "
+        f"to {tree[-1]:.0f} MiB ({growth(tree):+.1%}); workers left: {workers}; threads, "
+        f"descriptors and shared memory before and after: {before}, {left}"
     )
-    return int(bool(left) or growth > ALLOWED_GROWTH)
+    return int(
+        workers > 0
+        or any(a > b for a, b in zip(left, before, strict=True))
+        or max(growth(own), growth(tree)) > ALLOWED_GROWTH
+    )
 
 
 def main() -> None:

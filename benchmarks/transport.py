@@ -4,11 +4,13 @@
 
 A child process fills items of one size and the parent copies each into memory of its own, in
 turn: one copy on each side. The limit is a copy within one process, measured in the same run.
+At the end: how long a batch of four slots takes to be had, copied or mapped side by side.
 """
 
 from __future__ import annotations
 
 import argparse
+import mmap
 import multiprocessing
 import statistics
 import time
@@ -110,6 +112,27 @@ def copy_limit(nbytes: int, items: int) -> float:
     return nbytes * items / (time.perf_counter() - start) / 1e9
 
 
+def batch_milliseconds(nbytes: int, repeats: int) -> dict[str, float]:
+    """Return how long four slots take to become one array, each page of which is then touched."""
+    memory = SlotMemory(2 * SLOTS, shared=True)
+    memory.reserve(nbytes)
+    for slot in range(2 * SLOTS):
+        memory.slot(slot)[:] = slot
+    ways: dict[str, Callable[[list[int]], Any]] = {
+        "copied": lambda slots: np.stack([memory.slot(slot) for slot in slots]),
+        "mapped side by side": memory.side_by_side,
+    }
+    took: dict[str, list[float]] = {way: [] for way in ways}
+    for number in range(repeats):
+        slots = [(number + step) % (2 * SLOTS) for step in (3, 9, 1, 14)]
+        for way, make in ways.items():
+            start = time.perf_counter()
+            make(slots)[:, :: mmap.PAGESIZE].sum()
+            took[way].append(1e3 * (time.perf_counter() - start))
+    memory.close()
+    return {way: statistics.median(found) for way, found in took.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mib", type=float, default=7)
@@ -125,6 +148,8 @@ def main() -> None:
     for way, found in rates.items():
         middle, least, most = statistics.median(found), min(found), max(found)
         print(f"{way:22s} {middle:6.2f} GB/s  ({least:.2f} to {most:.2f})")
+    for way, took in batch_milliseconds(nbytes, 30).items():
+        print(f"a batch of 4, {way:20s} {took:6.2f} ms")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,29 @@ class KillOn(FailOn):
         return subject
 
 
+class RunOutOfMemory(FailOn):
+    """Takes more memory than its process may have, for some subjects."""
+
+    def __call__(self, subject: Subject) -> Subject:
+        if subject.number in self.numbers:
+            limit = 2**30
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+            np.ones(2**30)
+        return subject
+
+
+class ComeBack:
+    """Brings a folder that was away back, once the first subject was read."""
+
+    def __init__(self, away: Path, back: Path) -> None:
+        self.away, self.back = away, back
+
+    def __call__(self, subject: Subject) -> Subject:
+        with suppress(FileNotFoundError):
+            self.away.rename(self.back)
+        return subject
+
+
 class HangOn(FailOn):
     """Never comes back for some subjects."""
 
@@ -86,6 +111,14 @@ class Unsteady:
         if away:
             raise OSError(116, "Stale file handle", str(path))
         return ScalarImage(path).array, np.eye(4)
+
+
+def count_threads(subject: Subject) -> Subject:
+    """Tell how many threads libraries would use here."""
+    import torch
+
+    told = [int(os.environ[name]) for name in ("OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS")]
+    return subject.replace(threads=[torch.get_num_threads(), *told])
 
 
 def ends_python(subject: Subject) -> Subject:

@@ -28,6 +28,7 @@ def make_queue() -> Iterator[MakeQueue]:
 
     def make(transform: Any, num_workers: int = 2, **options: Any) -> Queue:
         dataset = SubjectsDataset(faulty.make_subjects(6), transform)
+        options.setdefault("executor", "processes" if num_workers else None)
         made.append(Queue(dataset, 6, 4, UniformSampler(4), num_workers, seed=3, **options))
         return made[-1]
 
@@ -138,6 +139,12 @@ def test_a_transform_that_ends_python_is_an_error(make_queue: MakeQueue) -> None
         numbers(queue)
 
 
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_libraries_use_one_thread_in_a_worker(make_queue: MakeQueue, start_method: str) -> None:
+    queue = make_queue(faulty.count_threads, 1, start_method=start_method)
+    assert next(iter(queue)).threads == [1, 1, 1]
+
+
 def test_closing_does_not_wait_for_work_that_hangs(make_queue: MakeQueue) -> None:
     queue = make_queue(faulty.HangOn(*range(6)), 2)
     processes = workers_of(queue)
@@ -157,6 +164,7 @@ from voxloom import Queue, SubjectsDataset, UniformSampler
 def make(transform=None, num_workers=2, **options):
     dataset = SubjectsDataset(faulty.make_subjects(6), transform)
     sampler = options.pop("sampler", UniformSampler(4))
+    options.setdefault("executor", "processes" if num_workers else None)
     return Queue(dataset, 6, 4, sampler, num_workers, seed=3, **options)
 
 def workers(queue):

@@ -21,7 +21,7 @@ from voxloom import Queue, SubjectsDataset, UniformSampler
 
 def make(transform=None, count=6, **options):
     dataset = SubjectsDataset(changing.make_subjects(count), transform)
-    options = {{"num_workers": 2, "seed": 0, **options}}
+    options = {{"num_workers": 2, "seed": 0, "executor": "processes", **options}}
     return Queue(dataset, 8, 3, UniformSampler(4), **options)
 
 def say(*words):

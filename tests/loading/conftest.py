@@ -34,6 +34,8 @@ def make_queue() -> Iterator[Callable[..., Queue]]:
     ) -> Queue:
         dataset = SubjectsDataset(subjects or make_subjects(count), transform)
         options = {"seed": 7, **options}
+        if options.get("num_workers"):  # small voxels in memory would be left to threads
+            options.setdefault("executor", "processes")
         queue = Queue(dataset, max_length, samples, UniformSampler(patch_size), **options)
         made.append(queue)
         return queue

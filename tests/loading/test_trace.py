@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from voxloom.loading._meter import TRAINER, Mark
+from voxloom.loading._marks import TRAINER, Mark
 from voxloom.loading._trace import write_trace
 
 MARKS = [

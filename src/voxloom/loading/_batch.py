@@ -38,6 +38,8 @@ class BatchBuilder:
         Number of patches.
     pinned : bool
         Whether voxels are copied into page-locked memory, from which a GPU reads fastest.
+    voxels : dict of tensor, optional
+        Where the voxels of all patches lie together already: nothing is copied then.
 
     Attributes
     ----------
@@ -45,10 +47,13 @@ class BatchBuilder:
         How long it took until now.
     """
 
-    def __init__(self, size: int, *, pinned: bool = False) -> None:
+    def __init__(
+        self, size: int, *, pinned: bool = False, voxels: dict[str, torch.Tensor] | None = None
+    ) -> None:
         self._size, self._pinned = size, pinned
         self._outlines: list[Subject] = []
-        self._voxels: dict[str, torch.Tensor] = {}
+        self._voxels: dict[str, torch.Tensor] = voxels or {}
+        self._copies = voxels is None
         self._origins = np.ones((size, 4))
         self._locations = torch.empty((size, 6), dtype=torch.int64)
         self.seconds = 0.0
@@ -68,7 +73,7 @@ class BatchBuilder:
             }
         self._outlines.append(patch.outline)
         _check_alike(self._outlines[0], patch, self._voxels)
-        for name, array in patch.voxels.items():
+        for name, array in patch.voxels.items() if self._copies else ():
             np.copyto(self._voxels[name].numpy()[index], array)
         self._origins[index, :3] = patch.origin
         self._locations[index] = _location(patch)

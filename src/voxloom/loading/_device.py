@@ -21,6 +21,9 @@ class DeviceBatch:
 class DeviceCopier:
     """Copies batches to a device, for a GPU on a stream of its own.
 
+    Page-locked memory is slow to get, but torch keeps what it got: a block is used again once the
+    event of the copy out of it has passed. So as many blocks exist as there are batches ahead.
+
     Parameters
     ----------
     device : torch.device or None

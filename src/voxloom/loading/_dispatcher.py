@@ -81,6 +81,11 @@ class Dispatcher:
             atexit.register(self.close)  # before multiprocessing ends the workers, as lost ones
 
     @property
+    def memory(self) -> SlotMemory:
+        """Where finished patches lie."""
+        return self._memory
+
+    @property
     def held(self) -> int:
         """How many slots hold a finished patch or are promised to one."""
         return self._ledger.held
@@ -102,13 +107,23 @@ class Dispatcher:
             self._change(lambda: self._ledger.seek(epoch, place, afresh=bool(errors)))
             errors.clear()
 
-    def take(self, epoch: int, place: int) -> Patch:
-        """Wait for the patch at a place of the plan and return it."""
-        patch = self.take_unless(threading.Event(), epoch, place)
+    def take(self, epoch: int, place: int, *, make_room: Callable[[], None] | None = None) -> Patch:
+        """Wait for the patch at a place of the plan and return it.
+
+        Where there is no slot for it, `make_room` is called, which may `release` some.
+        """
+        patch = self.take_unless(threading.Event(), epoch, place, make_room=make_room)
         assert patch is not None
         return patch
 
-    def take_unless(self, stopped: threading.Event, epoch: int, place: int) -> Patch | None:
+    def take_unless(
+        self,
+        stopped: threading.Event,
+        epoch: int,
+        place: int,
+        *,
+        make_room: Callable[[], None] | None = None,
+    ) -> Patch | None:
         """Wait for the patch at a place of the plan and return it, or None once `stopped`.
 
         Raises
@@ -127,6 +142,8 @@ class Dispatcher:
                     raise self._recovery.errors[key]
                 self._check_usable()
                 self._change(lambda: self._ledger.pump(eager=True))
+                if make_room is not None and self._ledger.lacks_slot(key):
+                    make_room()
                 self._wait(since)
             self._count_replaced(key)
             nbytes = self._ledger.ready[key].layout.nbytes

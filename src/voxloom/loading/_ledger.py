@@ -94,7 +94,17 @@ class Ledger:
 
     def release(self, patches: list[Patch]) -> None:
         """Take slots back."""
-        self._free.extend(patch.slot for patch in patches)
+        for patch in patches:
+            self._memory.retire(patch.slot)
+            self._free.append(patch.slot)
+
+    def lacks_slot(self, key: tuple[int, int]) -> bool:
+        """Tell whether a patch cannot be made before somebody gives a slot back."""
+        epoch, place = key
+        return not self._free and not any(
+            running.job.epoch == epoch and place in running.waiting
+            for running in self.running.values()
+        )
 
     def begin(self, running: Running, event: Began) -> None:
         """Book an opened subject. The first one decides how large a slot is."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from voxloom.loading._marks import TRAINER, Mark, Marks
 from voxloom.loading._messages import Began, Made, Span
 from voxloom.loading._mixing import BatchCounter
 from voxloom.loading._plan import EpochPlan
@@ -17,21 +17,7 @@ from voxloom.loading._stats import STAGES, WORKER_STAGES, EpochStats, StageTime
 from voxloom.loading._work import Job
 
 _EPOCHS_KEPT: Final = 50
-_MARKS_KEPT: Final = 10_000
-_MOMENTS_KEPT: Final = 100_000
-TRAINER: Final = -1
-
-
-class Mark(NamedTuple):
-    """One thing that was done: by which worker, when, for which subject."""
-
-    name: str
-    worker: int
-    begin_s: float
-    end_s: float
-    epoch: int
-    subject: int | None
-    seconds: dict[str, float]
+_MOMENTS_KEPT: Final = 5_000
 
 
 class Moment(NamedTuple):
@@ -95,10 +81,15 @@ class Meter:
     def __init__(self) -> None:
         self._tallies: dict[int, _Tally] = {}
         self._past = _Tally()
-        self.marks: deque[Mark] = deque(maxlen=_MARKS_KEPT)
         self.fills: deque[tuple[float, int]] = deque(maxlen=_MOMENTS_KEPT)
         self.moments: deque[Moment] = deque(maxlen=_MOMENTS_KEPT)
+        self._work, self._waits = Marks(), Marks()
         self.onlooker: Onlooker | None = None
+
+    @property
+    def marks(self) -> list[Mark]:
+        """The last things that were done, for a trace."""
+        return [*self._work, *self._waits]
 
     def note_work(self, worker: int, job: Job, event: Began | Made) -> None:
         """Count what a worker did, when its report is read."""
@@ -110,7 +101,7 @@ class Meter:
         if isinstance(event, Began):
             tally.loads += bool(event.seconds)
         name = "open" if isinstance(event, Began) else "cut"
-        self.marks.append(Mark(name, worker, *event.span, job.epoch, job.subject, event.seconds))
+        self._work.add(Mark(name, worker, *event.span, job.epoch, job.subject, event.seconds))
 
     def note_take(self, epoch: int, nbytes: int, ready: int) -> None:
         """Count a patch that is taken while `ready` are finished."""
@@ -134,7 +125,7 @@ class Meter:
         else:
             tally.longest_wait_s = max(tally.longest_wait_s, waited)
         tally.end_s = span[1]
-        self.marks.append(Mark("wait", TRAINER, *span, epoch, None, {}))
+        self._waits.add(Mark("wait", TRAINER, *span, epoch, None, {}))
 
     def note_batch(self, plan: EpochPlan, subjects: list[int]) -> None:
         """Count patches that are handed out together, of an epoch with this plan."""

@@ -19,9 +19,9 @@ from torch.utils.data import Dataset
 from voxloom._errors import QueueError
 from voxloom._pictures import show
 from voxloom.loading._advice import advise
+from voxloom.loading._choice import Choice
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import Epochs, Visits, count_patches
-from voxloom.loading._execution import ExecutorName
 from voxloom.loading._explain import Explanation, explain_patch
 from voxloom.loading._failures import describe
 from voxloom.loading._memory import QueueMemory
@@ -66,7 +66,7 @@ class ObservedQueue(Dataset[Subject], ABC):
     sampler: PatchSampler | GridSampler
     _delivered: int
     _dispatcher: Dispatcher | None
-    _executor: ExecutorName
+    _executor: Choice
     _epoch: int
     _epochs: Epochs
     _has_looked: bool
@@ -108,9 +108,10 @@ class ObservedQueue(Dataset[Subject], ABC):
     def stats(self) -> QueueStats:
         """Return what was measured so far; print it for a table. See `QueueStats`."""
         workers, dispatcher = max(self.num_workers, 1), self._dispatcher
-        how = f" ({self._start_method})" if self._executor == "processes" else ""
+        name = self._executor.executor
         return QueueStats(
-            executor=f"{self._executor}{how}",
+            executor=f"{name} ({self._start_method})" if name == "processes" else name,
+            reason=self._executor.reason,
             workers=workers,
             max_length=self.max_length,
             ready=0 if dispatcher is None else dispatcher.ready,
@@ -145,9 +146,10 @@ class ObservedQueue(Dataset[Subject], ABC):
     def trace(self, path: str | os.PathLike[str]) -> None:
         """Write what workers did and when the trainer waited, for https://ui.perfetto.dev.
 
-        JSON in Chrome's trace event format; of a long run, the last 10,000 events.
+        JSON in Chrome's trace event format; of a long run, the last 5,000 reports of workers and
+        the last 5,000 waits.
         """
-        write_trace(path, list(self._meter.marks), max(self.num_workers, 1))
+        write_trace(path, self._meter.marks, max(self.num_workers, 1))
 
     def explain(self, index: int, epoch: int | None = None) -> Explanation:
         """Make the patch at a plan index again, here and now, and say where it comes from.

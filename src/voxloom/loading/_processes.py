@@ -32,7 +32,9 @@ from voxloom.loading._work import WorkSpec
 StartMethod = Literal["spawn", "forkserver"]
 
 _GRACE_S: Final = 1.0
-_ONE_THREAD: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_ONE_THREAD: Final = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS"
+)  # fmt: skip
 _STARTING = threading.Lock()
 
 
@@ -171,6 +173,7 @@ class ProcessExecutor:
 
 def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory, board: Board) -> None:
     """Obey commands until the pipe closes: the life of a worker process."""
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # a fork server may be older than we are
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer decides when it ends
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])

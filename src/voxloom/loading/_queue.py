@@ -16,8 +16,8 @@ from torch.utils.data import get_worker_info
 
 from voxloom._errors import QueueError
 from voxloom._random import Stream
-from voxloom.loading._assembly import batches_ahead, batches_in_turn
 from voxloom.loading._batch import as_subject_patch
+from voxloom.loading._choice import asked_for, choose_by_work
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import (
     Epochs,
@@ -27,9 +27,10 @@ from voxloom.loading._epochs import (
     peek_subjects,
     weighted_visits,
 )
-from voxloom.loading._execution import ExecutorName, choose_executor, make_executor
+from voxloom.loading._execution import ExecutorName, make_executor
 from voxloom.loading._failures import describe
 from voxloom.loading._faults import FaultOptions
+from voxloom.loading._lease import MakeBatches, choose_way
 from voxloom.loading._memory import QueueMemory, estimate
 from voxloom.loading._messages import Executor
 from voxloom.loading._meter import Meter
@@ -100,8 +101,9 @@ class Queue(ObservedQueue):
         subject. Where it has a parameter ``rng``, it gets a generator of its own for each
         patch; else the global generators are seeded for each.
     executor : {'processes', 'threads', 'inline'}, optional
-        Who works: processes, unless ``num_workers`` is 0, or threads of this process. With
-        threads, transforms take their generator as the argument ``rng``.
+        Who works. By default processes, or threads of this process where a look at the work
+        says so; ``stats()`` says which and why. With threads, transforms take their generator
+        as the argument ``rng``.
     on_error : {'raise', 'retry', 'replace'}
         What follows when a patch cannot be made: an error; an error once `retries` more runs
         have failed too; or, after these, the patches of another subject, which the plan alone
@@ -177,7 +179,7 @@ class Queue(ObservedQueue):
         self.num_workers = int(num_workers)
         self.verbose = verbose
         self._start_method: StartMethod = start_method
-        self._executor = choose_executor(executor, self.num_workers)
+        self._executor = asked_for(executor, self.num_workers)
         self._patch_transform = check_patch_transform(patch_transform)
         self._subjects = peek_subjects(subjects_dataset)
         self._counts = count_patches(self._subjects, self.samples_per_volume, sampler)
@@ -273,7 +275,8 @@ class Queue(ObservedQueue):
         batch_size: int,
         device: torch.device | str | None = None,
         drop_last: bool = False,
-    ) -> Iterator[dict[str, Any]]:
+        zero_copy: bool = False,
+    ) -> Iterator[Any]:
         """Yield the batches of one epoch: the fast way.
 
         Parameters
@@ -284,27 +287,28 @@ class Queue(ObservedQueue):
             Where tensors go. For a GPU they are made in page-locked memory.
         drop_last : bool
             Whether a last batch with fewer patches is left out.
+        zero_copy : bool
+            Whether voxels stay in the queue's slots: each batch is a `LeasedBatch`, valid until
+            the next is asked for. Needs worker processes on Linux, else they are copied still.
 
         Yields
         ------
         dict
-            What ``DataLoader(queue, batch_size)`` gives, with voxels copied once.
+            What ``DataLoader(queue, batch_size)`` gives, with voxels copied once; or, with
+            `zero_copy`, a mapping of the same items.
         """
         _check_whole("batch_size", batch_size, least=1)
         target = None if device is None else torch.device(device)
-        return self._batches(batch_size, target, drop_last)
+        return self._batches(batch_size, drop_last, choose_way(self.num_workers, target, zero_copy))
 
-    def _batches(
-        self, batch_size: int, device: torch.device | None, drop_last: bool
-    ) -> Iterator[dict[str, Any]]:
+    def _batches(self, batch_size: int, drop_last: bool, make: MakeBatches) -> Iterator[Any]:
         number = self._begin_pass()
         dispatcher, epoch, length = self._start(), self._epoch, len(self)
         starts = range(self._delivered, length, batch_size)
         ranges = [range(start, min(start + batch_size, length)) for start in starts]
         if drop_last and ranges and len(ranges[-1]) < batch_size:
             ranges.pop()
-        make = batches_ahead if self.num_workers else batches_in_turn
-        with closing(make(dispatcher, epoch, ranges, device)) as batches:
+        with closing(make(dispatcher, epoch, ranges)) as batches:
             self._ahead = batches
             for places in ranges:
                 self._is_going_on(number)
@@ -440,7 +444,8 @@ class Queue(ObservedQueue):
     def _start(self) -> Dispatcher:
         if self._dispatcher is None:
             self._agree_with_other_ranks()
-            memory = SlotMemory(self._num_slots(), shared=self._executor == "processes")
+            self._choose_executor()
+            memory = SlotMemory(self._num_slots(), shared=self._executor.executor == "processes")
             self._dispatcher = Dispatcher(
                 self._epochs.plan,
                 self._make_executor(memory),
@@ -459,10 +464,14 @@ class Queue(ObservedQueue):
             self._log("started: %r", self)
         return self._dispatcher
 
+    def _choose_executor(self) -> None:
+        if not self._executor.reason:
+            subject = int(self._epochs.subjects(self._epoch)[0])
+            self._executor = choose_by_work(self._work(), self._subjects[subject], subject)
+
     def _make_executor(self, memory: SlotMemory) -> Executor:
-        return make_executor(
-            self._executor, self._work(), memory, self.num_workers, self._start_method
-        )
+        name, work = self._executor.executor, self._work()
+        return make_executor(name, work, memory, self.num_workers, self._start_method)
 
     def _work(self) -> WorkSpec:
         return WorkSpec(self.subjects_dataset, self.sampler, self.seed, self._patch_transform)

@@ -11,6 +11,7 @@ import contextlib
 import mmap
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import reduction
 from typing import Any, Final
@@ -21,11 +22,14 @@ import numpy.typing as npt
 from voxloom._errors import QueueMemoryError
 from voxloom.geometry import Shape3
 from voxloom.io import Array, Shape4
+from voxloom.loading._window import can_map, map_side_by_side
 from voxloom.subjects import Image, Subject
 
 Bytes = npt.NDArray[np.uint8]
 
 _ALIGNMENT: Final = 64
+# Slots from this size on are made of whole pages, so that they can be mapped side by side.
+_LARGE: Final = 16 * mmap.PAGESIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +79,18 @@ class Layout:
         return cls(tuple(fields), offset)
 
     def views(self, memory: Bytes) -> dict[str, Array]:
-        """Return the arrays of the patch that lies in `memory`, without copying."""
+        """Return the arrays of the patch that lies in `memory`, without copying.
+
+        Of patches that lie side by side in ``(B, nbytes)``, each array has B patches.
+        """
         return {field.name: _view(memory, field) for field in self.fields}
 
 
 def _view(memory: Bytes, field: Field) -> Array:
     dtype = np.dtype(field.dtype)
     size = int(np.prod(field.shape, dtype=np.int64)) * dtype.itemsize
-    return memory[field.offset : field.offset + size].view(dtype).reshape(field.shape)
+    voxels = memory[..., field.offset : field.offset + size].view(dtype)
+    return voxels.reshape(*memory.shape[:-1], *field.shape)
 
 
 class SlotMemory:
@@ -102,6 +110,7 @@ class SlotMemory:
     def __init__(self, count: int, *, shared: bool) -> None:
         self.count = count
         self.slot_bytes = 0
+        self._generations = [0] * count
         self._fd = open_nameless_file("voxloom-patches") if shared else -1
         self._memory: Bytes | None = None
 
@@ -113,6 +122,7 @@ class SlotMemory:
         QueueMemoryError
             If there is not that much memory.
         """
+        slot_bytes = self._rounded(slot_bytes)
         size = max(slot_bytes, 1) * self.count
         try:
             if self._fd >= 0:
@@ -139,6 +149,28 @@ class SlotMemory:
         assert self._memory is not None
         return self._memory[number * self.slot_bytes : (number + 1) * self.slot_bytes]
 
+    def generation(self, number: int) -> int:
+        """Return how often a slot was given back."""
+        return self._generations[number]
+
+    def retire(self, number: int) -> None:
+        """Note that what lies in a slot is no longer needed."""
+        self._generations[number] += 1
+
+    def side_by_side(self, numbers: Sequence[int]) -> Bytes | None:
+        """Return the bytes of some slots as ``(len(numbers), slot_bytes)``, without a copy.
+
+        None where they are not in a file, or too small to be whole pages.
+        """
+        if self._fd < 0 or not can_map(self.slot_bytes):
+            return None
+        return map_side_by_side(self._fd, numbers, self.slot_bytes)
+
+    def _rounded(self, slot_bytes: int) -> int:
+        if self._fd < 0 or slot_bytes < _LARGE:
+            return slot_bytes
+        return -(-slot_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
+
     def close(self) -> None:
         """Give the memory back."""
         self._memory = None
@@ -152,6 +184,7 @@ class SlotMemory:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.count, self.slot_bytes, self._memory = state["count"], 0, None
         self._fd = state["fd"].detach()
+        self._generations = [0] * self.count
 
 
 def open_nameless_file(label: str) -> int:

@@ -122,6 +122,8 @@ class QueueStats:
         Each epoch, the last ones where there were many.
     total : EpochStats
         All epochs together.
+    reason : str
+        Why this executor.
     """
 
     executor: str
@@ -131,6 +133,7 @@ class QueueStats:
     held: int
     epochs: tuple[EpochStats, ...]
     total: EpochStats
+    reason: str = ""
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -165,7 +168,7 @@ class QueueStats:
         return "\n".join([*_facts(self), "", *_table(self.total)])
 
 
-_PLAIN: Final = ("executor", "workers", "max_length", "ready", "held")
+_PLAIN: Final = ("executor", "reason", "workers", "max_length", "ready", "held")
 _NAMES: Final = (*_PLAIN, "seconds", "waited_s")
 
 
@@ -174,7 +177,8 @@ def _facts(stats: QueueStats) -> list[str]:
     return [
         f"{total.patches} patches of {total.loads} opened subjects in {total.elapsed_s:.1f} s: "
         f"{total.patches_per_s:.1f} a second, {total.nbytes / 2**20:.1f} MiB",
-        f"executor: {stats.executor}, workers: {stats.workers}, busy {total.busy:.0%}",
+        f"executor: {stats.executor}" + (f", {stats.reason}" if stats.reason else ""),
+        f"workers: {stats.workers}, busy {total.busy:.0%}",
         f"queue: {stats.ready} of {stats.max_length} ready now, {total.fill_mean:.0%} on average",
         f"trainer: waiting {total.waiting_share:.1%} after the first {total.first_wait_s:.2f} s, "
         f"longest {total.longest_wait_s:.2f} s",

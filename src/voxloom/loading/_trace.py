@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from voxloom.loading._meter import TRAINER, Mark
+from voxloom.loading._marks import TRAINER, Mark
 
 
 def write_trace(path: str | os.PathLike[str], marks: Iterable[Mark], workers: int) -> None:

@@ -1,0 +1,100 @@
+"""Files that are damaged, missing, slow or gone, and memory that runs out, in real workers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import faulty
+import pytest
+
+from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
+from voxloom._errors import PatchError
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*samples_per_volume")
+BAD = 2
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Write volumes; afterwards nothing is left of the queue that read them."""
+    for subject in faulty.make_subjects(6, size=16):
+        subject.t1.save(tmp_path / f"{subject.number}.nii.gz")
+    shared = set(Path("/dev/shm").iterdir())
+    yield tmp_path
+    assert set(Path("/dev/shm").iterdir()) <= shared
+    children = [task / "children" for task in Path("/proc/self/task").iterdir()]
+    pids = [pid for child in children for pid in child.read_text().split()]
+    assert not [p for p in pids if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
+
+
+def make(folder: Path, **options: Any) -> Queue:
+    paths = [folder / f"{number}.nii.gz" for number in range(6)]
+    images = [ScalarImage(path, verify_path=False) for path in paths]
+    subjects = [Subject(t1=image, number=n) for n, image in enumerate(images)]
+    transform = options.pop("transform", None)
+    return Queue(SubjectsDataset(subjects, transform), 6, 4, UniformSampler(4), 2, seed=3,
+                 **options)  # fmt: skip
+
+
+def damage(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(damage, OSError), (Path.unlink, FileNotFoundError)])
+def test_a_bad_file_is_named_within_seconds_with_all_that_finds_it(
+    folder: Path, fault: Any, kind: type[Exception]
+) -> None:
+    fault(folder / f"{BAD}.nii.gz")
+    with make(folder) as queue:
+        place = queue.plan(0).subjects.tolist().index(BAD)
+        message = (
+            rf"subject {BAD}, .*{BAD}\.nii\.gz.*\(epoch 0, plan index {place}\) failed in stage"
+        )
+        start = time.monotonic()
+        with pytest.raises(PatchError, match=message) as caught:
+            list(queue)
+        assert time.monotonic() - start < 10
+    assert isinstance(caught.value, kind)
+
+
+@pytest.mark.parametrize("fault", [damage, Path.unlink])
+def test_a_bad_file_is_replaced_in_the_same_way_each_time(folder: Path, fault: Any) -> None:
+    fault(folder / f"{BAD}.nii.gz")
+    given = []
+    for workers in ("processes", "threads"):
+        with make(folder, on_error="replace", executor=workers) as queue:
+            given.append([(patch.number, patch.location.tolist()) for patch in queue])
+    assert len(given[0]) == 24
+    assert given[0] == given[1]
+    assert BAD not in {number for number, _ in given[0]}
+
+
+def test_a_folder_that_comes_back_is_read_again(folder: Path) -> None:
+    path = folder / f"{BAD}.nii.gz"
+    with make(folder) as queue:
+        expected = [patch.location.tolist() for patch in queue]
+    path.rename(folder / "away")
+    transform = faulty.ComeBack(folder / "away", path)
+    with make(folder, transform=transform, on_error="retry", retries=500) as queue:
+        assert [patch.location.tolist() for patch in queue] == expected
+
+
+def test_a_file_that_never_answers_is_a_hang_in_stage_read(folder: Path) -> None:
+    path = folder / f"{BAD}.nii.gz"
+    with make(folder, start_background=False, timeout=1) as queue:
+        path.unlink()
+        os.mkfifo(path)  # opening it waits for a writer, as a lost network folder waits
+        with pytest.raises(PatchError, match=rf"subject {BAD}, .* hangs in stage 'read'"):
+            list(queue)
+
+
+def test_a_worker_without_memory_is_an_error_that_names_the_subject(folder: Path) -> None:
+    message = rf"subject {BAD}, .* failed in stage 'transform'"
+    transform = faulty.RunOutOfMemory(BAD)
+    with make(folder, transform=transform) as queue, pytest.raises(MemoryError, match=message):
+        list(queue)
