@@ -39,6 +39,7 @@ from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule
 from voxloom.loading._processes import StartMethod
 from voxloom.loading._ranks import agree_on, find_share
 from voxloom.loading._replacement import OnError
+from voxloom.loading._revisits import revisits_for
 from voxloom.loading._running import Patch
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import SlotMemory
@@ -460,7 +461,10 @@ class Queue(ObservedQueue):
         )
 
     def _work(self) -> WorkSpec:
-        return WorkSpec(self.subjects_dataset, self.sampler, self.seed, self._patch_transform)
+        revisits = revisits_for(self.subjects_dataset, self._epochs, self._visits)
+        return WorkSpec(
+            self.subjects_dataset, self.sampler, self.seed, self._patch_transform, revisits
+        )
 
     def _agree_with_other_ranks(self) -> None:
         """Look ranks up, which may have come to be since the queue was made, and share a seed."""
