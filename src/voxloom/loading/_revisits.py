@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from voxloom.loading._epochs import Epochs, Visits
+from voxloom.loading._epochs import Epochs, SampledVisits, Visits
 from voxloom.loading._plan import EpochPlan, Integers
 
 
@@ -71,9 +71,8 @@ class _PlanOf:
 def revisits_for(dataset: Any, epochs: Epochs, visits: Visits | None) -> Revisits | None:
     """Return what a data set's cache needs to know, or None if it has no limit.
 
-    Where something else than the options decides which subjects an epoch visits, the next epoch
-    is not asked for early.
+    A sampler of torch, which decides what an epoch visits, is not asked early for the next one.
     """
-    if getattr(dataset, "cache_limit", None) is None or visits is not None:
+    if getattr(dataset, "cache_limit", None) is None or isinstance(visits, SampledVisits):
         return None
     return Revisits(_PlanOf(epochs), epochs.share.world)

@@ -476,7 +476,9 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         limit: int | None = None if self._cache is None else self._cache.folder.limit
         return limit
 
-    def peek(self, index: int, visits_ahead: int | None = None) -> Subject:
+    def peek(
+        self, index: int, visits_ahead: int | None = None, names: Sequence[str] | None = None
+    ) -> Subject:
         """Return a subject without its transform, read from the cache where there is one.
 
         Parameters
@@ -486,8 +488,12 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         visits_ahead : int, optional
             How many subjects will be asked for until it is again, for the cache; by default
             all others.
+        names : sequence of str, optional
+            The images that are wanted; the others are left out.
         """
         subject = self._subjects[self._checked_index(index)]
+        if names is not None:
+            subject = subject.without(*set(subject.get_images_names()).difference(names))
         if self._cache is None:
             return subject
         cached: Subject = self._cache.through(
