@@ -139,6 +139,12 @@ class SubjectsDataset:
         and so on, in the order of ``channel_names``, and ``label``, which may be missing in
         ``imagesTs``; its ``subject_id`` is the case.
 
+        The folder of a preprocessed configuration, ``nnUNet_preprocessed/Dataset042_Liver/
+        nnUNetPlans_3d_fullres``, is read as well, by region from its ``.b2nd`` files: normalised
+        intensities, axes as nnU-Net turns them, label -1 outside its mask. The affines say where
+        the voxels lie. Its pickles are read only as far as they are containers, numbers and
+        arrays; anything else in them is an error, and nothing is run.
+
         Parameters
         ----------
         path : path
