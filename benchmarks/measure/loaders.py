@@ -59,6 +59,20 @@ def build_voxloom(pairs: Pairs, work: Workload) -> Epoch:
     return lambda: _data_of(queue.batches(work.batch_size))
 
 
+def build_voxloom_cache(pairs: Pairs, work: Workload) -> Epoch:
+    """The same with a cache, whose folder is new: the first epoch writes decoded volumes to it."""
+    import tempfile
+
+    cache = tempfile.TemporaryDirectory(prefix="benchmark-cache-")
+    queue = _voxloom_queue(pairs, work, cache.name)
+
+    def epoch_with_cache() -> Iterator[Batch]:
+        assert cache.name  # The folder lives as long as this function.
+        return _data_of(queue.batches(work.batch_size))
+
+    return epoch_with_cache
+
+
 def build_voxloom_dataloader(pairs: Pairs, work: Workload) -> Epoch:
     """The same queue of voxloom under a plain DataLoader."""
     from torch.utils.data import DataLoader
@@ -96,15 +110,17 @@ def build_monai_persistent(pairs: Pairs, work: Workload) -> Epoch:
     return epoch_with_cache
 
 
-def _voxloom_queue(pairs: Pairs, work: Workload) -> Any:
+def _voxloom_queue(pairs: Pairs, work: Workload, cache: str | None = None) -> Any:
     import voxloom
 
     subjects = [
         voxloom.Subject(t1=voxloom.ScalarImage(image), seg=voxloom.LabelMap(labels), number=number)
         for number, (image, labels) in enumerate(pairs)
     ]
+    # A transform takes whole volumes: without one, only what a patch needs is read.
+    transform = Delay(work.delay_s) if work.delay_s or cache is None else None
     return voxloom.Queue(
-        voxloom.SubjectsDataset(subjects, Delay(work.delay_s)),
+        voxloom.SubjectsDataset(subjects, transform, cache=cache),
         work.max_length,
         work.samples_per_volume,
         _sampler_of(voxloom, work),
@@ -174,6 +190,7 @@ def _monai_epochs(loader_class: Any, dataset: Any, work: Workload) -> Epoch:
 
 BUILDERS: dict[str, Callable[[Pairs, Workload], Epoch]] = {
     "voxloom": build_voxloom,
+    "voxloom-cache": build_voxloom_cache,
     "voxloom-dataloader": build_voxloom_dataloader,
     "torchio": build_torchio,
     "monai": build_monai,

@@ -1,6 +1,7 @@
 """Voxels on disk and in memory: one interface, one reader a file."""
 
 from voxloom.io._blosc2 import Blosc2Source
+from voxloom.io._cached import CachedSource
 from voxloom.io._channels import ChannelSource
 from voxloom.io._dicom import DicomSource
 from voxloom.io._hdf5 import Hdf5Source
@@ -8,12 +9,12 @@ from voxloom.io._itk import ItkSource
 from voxloom.io._nibabel import NibabelSource
 from voxloom.io._nifti import NiftiSource
 from voxloom.io._npy import NpySource
-from voxloom.io._prepared import PreparedSource, write_reversed
+from voxloom.io._prepared import PreparedSource, reversed_axes, write_reversed
 from voxloom.io._reader import Reader, ReaderSource
 from voxloom.io._registry import Opener, known_suffixes, open_volume, register_reader
 from voxloom.io._source import Array, ArraySource, Shape4, VolumeSource
 from voxloom.io._tiff import TiffSource
-from voxloom.io._write import write_nifti
+from voxloom.io._write import nifti_parts, write_nifti
 from voxloom.io._zarr import ZarrSource
 from voxloom.io._zarr_write import chunk_for, write_zarr
 
@@ -21,6 +22,7 @@ __all__ = [
     "Array",
     "ArraySource",
     "Blosc2Source",
+    "CachedSource",
     "ChannelSource",
     "DicomSource",
     "Hdf5Source",
@@ -38,8 +40,10 @@ __all__ = [
     "ZarrSource",
     "chunk_for",
     "known_suffixes",
+    "nifti_parts",
     "open_volume",
     "register_reader",
+    "reversed_axes",
     "write_nifti",
     "write_reversed",
     "write_zarr",

@@ -145,7 +145,12 @@ def write_reversed(path: str | os.PathLike[str], array: Array, affine: npt.Array
     str
         The path.
     """
-    return write_nifti(path, array.transpose(0, 3, 2, 1), np.asarray(affine) @ _REVERSED)
+    return write_nifti(path, *reversed_axes(array, affine))
+
+
+def reversed_axes(array: Array, affine: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.float64]]:
+    """Return a view with its spatial axes reversed, and the affine to match."""
+    return array.transpose(0, 3, 2, 1), np.asarray(affine) @ _REVERSED
 
 
 def _open(path: str) -> NiftiSource | ZarrSource:

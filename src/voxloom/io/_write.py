@@ -15,7 +15,7 @@ from voxloom._errors import UnknownFormatError
 from voxloom.geometry import Affine, as_affine, spacing_of
 from voxloom.io._nifti_fields import LAYOUTS
 from voxloom.io._shapes import four_axes
-from voxloom.io._source import Array, Shape4
+from voxloom.io._source import Shape4
 
 _CODES: Final = {
     "uint8": 2,
@@ -73,6 +73,19 @@ def write_nifti(
     name = os.fspath(path)
     if not name.lower().endswith((".nii", ".nii.gz")):
         raise UnknownFormatError(f"{name}: NIfTI is written to .nii or .nii.gz, not to this name")
+    parts = nifti_parts(name, array, affine)
+    _replace(name, *parts, compressed=name.lower().endswith(".gz"))
+    return name
+
+
+def nifti_parts(
+    name: str, array: npt.ArrayLike, affine: npt.ArrayLike | None = None
+) -> tuple[bytes, memoryview]:
+    """Return what a NIfTI file consists of: what is before the voxels, and the voxels.
+
+    Voxels that lie in the order of the file, first axis fastest, are not copied. The errors are
+    those of `write_nifti`.
+    """
     voxels = np.asarray(array)
     if voxels.dtype == np.bool_:
         voxels = voxels.view(np.uint8)
@@ -80,8 +93,7 @@ def write_nifti(
     voxels = voxels.reshape(four_axes(name, voxels.shape))
     channels, w, h, d = voxels.shape
     header = nifti_header(name, voxels.dtype, (channels, w, h, d), as_affine(affine))
-    _replace(name, header, voxels, compressed=name.lower().endswith(".gz"))
-    return name
+    return header, np.moveaxis(voxels, 0, -1).reshape(-1, order="F").view(np.uint8).data
 
 
 def nifti_header(name: str, dtype: np.dtype[Any], shape: Shape4, affine: Affine) -> bytes:
@@ -151,10 +163,9 @@ def _mark(header: bytearray, size: int) -> bytes:
     return bytes(header) + bytes(4)  # no extensions follow
 
 
-def _replace(name: str, header: bytes, voxels: Array, *, compressed: bool) -> None:
+def _replace(name: str, header: bytes, stored: memoryview, *, compressed: bool) -> None:
     target = Path(name)
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.unfinished")
-    stored = np.moveaxis(voxels, 0, -1).reshape(-1, order="F").view(np.uint8).data
     pieces = [
         memoryview(header),
         *(stored[i : i + _CHUNK_BYTES] for i in range(0, len(stored), _CHUNK_BYTES)),

@@ -71,7 +71,7 @@ class Bench:
             opened = self._last[1]
         else:
             self._last = None  # before the next volume is decoded, not after
-            opened = self._workshop.open(job.subject, job.epoch)
+            opened = self._workshop.open(job.subject, job.epoch, job.places[0][0])
         self._jobs[job.number] = job, opened
         self._left[job.number] = len(job.places)
         layout = opened.layout

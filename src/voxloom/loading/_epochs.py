@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from voxloom._errors import QueueError
 from voxloom._random import Stream
@@ -89,7 +91,7 @@ def count_patches(
     return counts
 
 
-def weighted_visits(weights: Sequence[float], num_subjects: int, seed: int) -> Visits:
+def weighted_visits(weights: Sequence[float], num_subjects: int, seed: int) -> DrawnVisits:
     """Return visits of as many subjects as there are, drawn with these weights.
 
     Raises
@@ -106,15 +108,22 @@ def weighted_visits(weights: Sequence[float], num_subjects: int, seed: int) -> V
         raise ValueError(
             f"subject_weights are finite, not negative and not all zero, got {list(weights)!r:.200}"
         )
-    edges = np.cumsum(shares)
-    stream = Stream(seed, "weighted subjects")
+    return DrawnVisits(np.cumsum(shares), Stream(seed, "weighted subjects"))
 
-    def visits(epoch: int) -> Integers:
-        drawn = (stream.words(len(shares), epoch=epoch) >> np.uint64(11)).astype(np.float64) / 2**53
-        places: Integers = np.searchsorted(edges, drawn * edges[-1], side="right")
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnVisits:
+    """Visits that are drawn anew for each epoch, with weights whose running sum is `edges`."""
+
+    edges: npt.NDArray[np.float64]
+    stream: Stream
+
+    def __call__(self, epoch: int) -> Integers:
+        """Return the subjects of an epoch, in order."""
+        words = self.stream.words(len(self.edges), epoch=epoch)
+        drawn = (words >> np.uint64(11)).astype(np.float64) / 2**53
+        places: Integers = np.searchsorted(self.edges, drawn * self.edges[-1], side="right")
         return places
-
-    return visits
 
 
 class SampledVisits:

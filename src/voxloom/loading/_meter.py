@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Final, Protocol
+from collections import deque
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt

@@ -16,10 +16,12 @@ from torch.utils.data import get_worker_info
 
 from voxloom._errors import QueueError
 from voxloom._random import Stream
+from voxloom.loading._balance import balance_labels
 from voxloom.loading._batch import as_subject_patch
 from voxloom.loading._choice import asked_for, choose_by_work
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import (
+    DrawnVisits,
     Epochs,
     SampledVisits,
     Visits,
@@ -40,6 +42,7 @@ from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule
 from voxloom.loading._processes import StartMethod
 from voxloom.loading._ranks import agree_on, find_share
 from voxloom.loading._replacement import OnError
+from voxloom.loading._revisits import revisits_for
 from voxloom.loading._running import Patch
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import SlotMemory
@@ -195,7 +198,8 @@ class Queue(ObservedQueue):
             schedule=schedule,
         )
         self._ranks = rank, world, lanes
-        self._visits = self._choose_visits(subject_sampler, subject_weights)
+        self.sampler, shares = balance_labels(sampler, subjects_dataset, self._counts)
+        self._visits = self._choose_visits(subject_sampler, subject_weights, shares)
         self._epochs = self._current_epochs()
         self._epoch = self._delivered = 0
         self._is_open = False
@@ -395,7 +399,8 @@ class Queue(ObservedQueue):
 
     @functools.cached_property
     def _fingerprint(self) -> str:
-        return fingerprint(self._subjects, self._counts)
+        drawn = self._visits.edges.tolist() if isinstance(self._visits, DrawnVisits) else ()
+        return fingerprint(self._subjects, self._counts, drawn)
 
     def _state_at(self, epoch: int, delivered: int) -> dict[str, Any]:
         total = self._epochs.length(epoch) * self._epochs.share.world
@@ -405,15 +410,22 @@ class Queue(ObservedQueue):
             state["visits"] = self._visits.known_from(epoch)
         return state
 
-    def _choose_visits(self, sampler: Any, weights: Sequence[float] | None) -> Visits | None:
+    def _choose_visits(
+        self, sampler: Any, weights: Sequence[float] | None, shares: Sequence[float] | None
+    ) -> Visits | None:
+        if shares is not None and sampler is None and weights is None:
+            return weighted_visits(shares, len(self._counts), self.seed)
         if (sampler is not None or weights is not None) and self._options.shuffle_subjects:
             given = "subject_weights" if sampler is None else "subject_sampler"
             raise ValueError(
                 f"{given} and shuffle_subjects=True both decide which subjects come when; "
                 f"set shuffle_subjects=False to use {given}"
             )
-        if sampler is not None and weights is not None:
-            raise ValueError("subject_sampler and subject_weights both decide; give one of them")
+        if (sampler is None) + (weights is None) + (shares is None) < 2:
+            raise ValueError(
+                "subject_sampler, subject_weights and balance='dataset' decide which subjects "
+                "come; give one of them"
+            )
         if sampler is not None:
             return SampledVisits(sampler, len(self._counts))
         if weights is not None:
@@ -474,7 +486,10 @@ class Queue(ObservedQueue):
         return make_executor(name, work, memory, self.num_workers, self._start_method)
 
     def _work(self) -> WorkSpec:
-        return WorkSpec(self.subjects_dataset, self.sampler, self.seed, self._patch_transform)
+        revisits = revisits_for(self.subjects_dataset, self._epochs, self._visits)
+        return WorkSpec(
+            self.subjects_dataset, self.sampler, self.seed, self._patch_transform, revisits
+        )
 
     def _agree_with_other_ranks(self) -> None:
         """Look ranks up, which may have come to be since the queue was made, and share a seed."""

@@ -14,15 +14,20 @@ from voxloom.subjects import Image, Subject
 VERSION: Final = 1
 
 
-def fingerprint(subjects: Sequence[Subject | None], counts: Sequence[int]) -> str:
+def fingerprint(
+    subjects: Sequence[Subject | None], counts: Sequence[int], shares: Sequence[float] = ()
+) -> str:
     """Return a hash of which subjects there are: their items, file names and counts.
 
-    Folders do not count, so a run can go on where the data lie elsewhere.
+    `shares` say how likely each is drawn, where they are drawn. Folders do not count, so a run
+    can go on where the data lie elsewhere.
     """
     digest = hashlib.blake2b(digest_size=16)
     for subject, number in zip(subjects, counts, strict=True):
         items = {} if subject is None else {name: _sign(subject[name]) for name in subject}
         digest.update(json.dumps([number, items], sort_keys=True).encode())
+    if len(shares):
+        digest.update(json.dumps(list(shares)).encode())
     return digest.hexdigest()
 
 

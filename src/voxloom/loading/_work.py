@@ -16,6 +16,7 @@ from voxloom.loading._patch_transform import (
     cut_own,
     outline_of,
 )
+from voxloom.loading._revisits import Revisits
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import Bytes, Layout
 from voxloom.loading._stages import StageClock
@@ -51,6 +52,7 @@ class WorkSpec:
     sampler: PatchSampler | GridSampler
     seed: int
     patch_transform: PatchTransform | None = None
+    revisits: Revisits | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,8 +81,10 @@ class Workshop:
         """Return how long each stage took since the last call."""
         return self._clock.take()
 
-    def open(self, subject: int, epoch: int) -> Opened:
+    def open(self, subject: int, epoch: int, place: int = 0) -> Opened:
         """Read, decode and transform a subject, and prepare the sampler for it.
+
+        `place` is that of its first patch in the plan: a cache is told when it is wanted again.
 
         Raises
         ------
@@ -88,12 +92,12 @@ class Workshop:
             Around whatever went wrong.
         """
         run = self._clock.run
-        loaded = self._clock.run_load(lambda: self._load(subject, epoch))
+        loaded = self._clock.run_load(lambda: self._load(subject, epoch, place))
         transformed = run("transform", lambda: self._transform(loaded, subject, epoch))
-        place = run("locate", lambda: self._prepare(transformed, subject))
+        locate = run("locate", lambda: self._prepare(transformed, subject))
         layout = Layout.of(transformed, self._spec.sampler.patch_size)
         border = self._border(transformed)
-        return Opened(transformed, layout, place, transformed.spatial_shape, border)
+        return Opened(transformed, layout, locate, transformed.spatial_shape, border)
 
     def locate(self, opened: Opened, patch: int, epoch: int) -> Box:
         """Return where a patch of the subject lies."""
@@ -162,16 +166,18 @@ class Workshop:
     def _stream(self, domain: str, subject: int) -> Stream:
         return Stream(self._spec.seed, domain, subject)
 
-    def _load(self, index: int, epoch: int) -> Subject:
+    def _load(self, index: int, epoch: int, place: int) -> Subject:
         dataset = self._spec.dataset
         if not _is_plain(dataset):  # whatever it does to a subject is its own affair
             stream = self._stream("transform", index)
             subject = call_seeded(dataset.__getitem__, index, stream, patch=0, epoch=epoch)
             return as_subject(subject, f"item {index} of the data set")
-        subject = dataset.dry_iter()[index]
-        if dataset.transform is None:
-            return _decode(subject)
-        return load_copy(subject) if dataset.load_getitem else subject
+        if dataset.transform is not None and not dataset.load_getitem:
+            return dataset.dry_iter()[index]  # type: ignore[no-any-return]
+        revisits = self._spec.revisits
+        ahead = None if revisits is None else revisits.after(epoch, place)
+        subject = dataset.peek(index, ahead)
+        return _decode(subject) if dataset.transform is None else load_copy(subject)
 
     def _transform(self, subject: Subject, index: int, epoch: int) -> Subject:
         dataset = self._spec.dataset
@@ -184,7 +190,7 @@ class Workshop:
             stream,
             patch=0,
             epoch=epoch,
-            again=lambda: self._load(index, epoch),
+            again=lambda: self._load(index, epoch, 0),
         )
         return as_subject(changed, "the transform of the data set")
 

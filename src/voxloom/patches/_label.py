@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import numpy.typing as npt
 
-from voxloom._errors import EmptyProbabilityMapError, NoLabelMapError, ProbabilityError
+from voxloom._errors import (
+    EmptyProbabilityMapError,
+    NoLabelMapError,
+    ProbabilityError,
+    SamplerError,
+)
 from voxloom._random import draw_word
 from voxloom.geometry import Index3, Shape3
 from voxloom.io import Array
@@ -50,6 +55,11 @@ class LabelSampler(PatchSampler):
         above zero in any channel are equally likely.
     padding_mode : 'constant', 'edge', 'reflect', number, optional
         What lies outside the volume where a patch is larger. None makes that an error.
+    balance : {'subject', 'dataset'}
+        Whether labels are chosen within each subject, or over a data set: in a `Queue`,
+        ``'dataset'`` chooses a label first and then one of the subjects that have it, all
+        equally likely, so that a rare label is found wherever it is. A subject may then come
+        several times in an epoch, or not at all. Called with one subject, the two are the same.
 
     Raises
     ------
@@ -80,8 +90,18 @@ class LabelSampler(PatchSampler):
         label_name: str | None = None,
         label_probabilities: Mapping[int, float] | None = None,
         padding_mode: PaddingMode | None = None,
+        *,
+        balance: str = "subject",
     ) -> None:
         super().__init__(patch_size, padding_mode)
+        if balance not in ("subject", "dataset"):
+            raise SamplerError(f"balance is 'subject' or 'dataset', got {balance!r}")
+        if balance == "dataset" and label_probabilities is None:
+            raise ProbabilityError(
+                "balance='dataset' chooses a label first, so it needs label_probabilities, "
+                "e.g. {1: 1, 2: 1}"
+            )
+        self._balance = balance
         self._label_name = label_name
         self._label_probabilities = (
             None if label_probabilities is None else _parse_probabilities(label_probabilities)
@@ -96,6 +116,30 @@ class LabelSampler(PatchSampler):
     def label_probabilities(self) -> dict[int, float] | None:
         """How often each label is the centre, as given; a copy."""
         return None if self._label_probabilities is None else dict(self._label_probabilities)
+
+    @property
+    def balance(self) -> str:
+        """Whether labels are balanced within each ``'subject'`` or over a ``'dataset'``."""
+        return self._balance
+
+    def with_probabilities(self, label_probabilities: Mapping[int, float]) -> LabelSampler:
+        """Return the same sampler with other label probabilities, used within each subject."""
+        return LabelSampler(
+            self.patch_size, self._label_name, label_probabilities, self.padding_mode
+        )
+
+    def labels_in(self, subject: Subject) -> frozenset[int]:
+        """Return which keys of the label probabilities some voxel has that can be a centre."""
+        image = self.get_probability_map_image(subject)
+        shares = self._shares(image.shape[0], f"the label map of {subject.describe()}")
+        voxels, indices = indexed_map(image, list(shares))
+        centres = self._centres_in(subject)
+        return frozenset(
+            index.mass.label if isinstance(index.mass, LabelVoxels) else index.mass.channel
+            for index in indices
+            if isinstance(index.mass, LabelVoxels | ChannelVoxels)
+            and centre_table(voxels, index, centres) is not None
+        )
 
     def locate(self, subject: Subject, rng: np.random.Generator) -> Index3:
         """Return the first voxel of one patch. `prepare` is faster for many."""
@@ -120,7 +164,7 @@ class LabelSampler(PatchSampler):
         NoLabelMapError
             A KeyError and RuntimeError, if no image is a label map and none was named.
         """
-        return subject.get_image(self._find_name(subject))
+        return subject.get_image(self.find_label_name(subject))
 
     def get_probability_map(self, subject: Subject) -> torch.Tensor:
         """Return a map in proportion to which voxels are centres, float32 ``(1, W, H, D)``.
@@ -143,7 +187,8 @@ class LabelSampler(PatchSampler):
             chances[inside] += voxels * (share / np.count_nonzero(voxels))
         return torch.from_numpy(chances[None])
 
-    def _find_name(self, subject: Subject) -> str:
+    def find_label_name(self, subject: Subject) -> str:
+        """Return the name of the label map. The errors are those of `get_probability_map_image`."""
         if self._label_name is not None:
             return self._label_name
         images = subject.get_images_dict(intensity_only=False)
@@ -157,7 +202,7 @@ class LabelSampler(PatchSampler):
 
     def _label_draw(self, subject: Subject) -> _LabelDraw:
         self.check(subject)
-        name = self._find_name(subject)
+        name = self.find_label_name(subject)
         image = subject.get_image(name)
         shares = self._shares(image.shape[0], f"image {name!r} of {subject.describe()}")
         centres = self._centres_in(subject)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from voxloom.geometry import Shape3
-from voxloom.io import Array, PreparedSource, VolumeSource
+from voxloom.io import Array, CachedSource, PreparedSource, VolumeSource
 from voxloom.patches._block_index import BLOCK, BlockIndex, index_masses
 from voxloom.patches._mass import ChannelVoxels, Foreground, LabelVoxels, Mass, Weights
 from voxloom.subjects import LABEL, SAMPLING_MAP
@@ -20,13 +20,13 @@ _EVERY_LABEL: Final = "all labels"
 Counts = dict[str, int]
 
 
-def save_index(path: Path, array: Array, kind: str) -> Counts | None:
+def save_index(path: Path | BinaryIO, array: Array, kind: str) -> Counts | None:
     """Write sums over blocks of a map for every mass that a sampler may ask for.
 
     Parameters
     ----------
-    path : Path
-        Where to, ends with ``.npz``.
+    path : Path or binary file
+        Where to; a path ends with ``.npz``.
     array : (C, W, H, D) array
         The map.
     kind : str
@@ -71,7 +71,7 @@ def load_index(source: VolumeSource, masses: Sequence[Mass]) -> list[BlockIndex]
     >>> load_index(ArraySource(np.zeros((1, 8, 8, 8))), [Foreground()]) is None
     True
     """
-    if not isinstance(source, PreparedSource):
+    if not isinstance(source, PreparedSource | CachedSource):
         return None
     w, h, d = (-(-n // BLOCK) for n in source.spatial_shape)
     indices = []
@@ -98,7 +98,9 @@ def mass_name(mass: Mass) -> str:
     return "foreground" if isinstance(mass, Foreground) else "weights"
 
 
-def _stored_sums(source: PreparedSource, mass: Mass, blocks: Shape3) -> npt.NDArray[Any] | None:
+def _stored_sums(
+    source: PreparedSource | CachedSource, mass: Mass, blocks: Shape3
+) -> npt.NDArray[Any] | None:
     sums = source.stored_sums(mass_name(mass), blocks)
     if sums is None and isinstance(mass, LabelVoxels):
         # All labels of a map are stored: one that is not there has no voxel.

@@ -91,7 +91,7 @@ def _write_item(name: str, value: Any, folder: Path, settings: Settings) -> dict
         return {"name": name, "value": to_json(name, value)}
     if _FORBIDDEN & set(name) or name.startswith("."):
         raise PreparedError(f"image {name!r} cannot be stored under that name; rename it")
-    voxels = _in_c_order(_stored_voxels(value))
+    voxels = in_c_order(_stored_voxels(value))
     file = f"{name}{settings.suffix}"
     stored = voxels.view(np.uint8) if voxels.dtype == np.bool_ else voxels
     affine = value.space.affine
@@ -120,7 +120,8 @@ def _stored_voxels(image: Image) -> Array:
     return image.array if image.is_loaded else image.source.read()
 
 
-def _in_c_order(voxels: Array) -> Array:
+def in_c_order(voxels: Array) -> Array:
+    """Return the voxels in C order, copied only where they lie otherwise."""
     if voxels.flags.c_contiguous:
         return voxels
     out: Array = np.empty(voxels.shape, voxels.dtype)

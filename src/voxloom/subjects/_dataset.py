@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from voxloom._errors import SubjectError
+from voxloom._upstairs import call_by_name
 from voxloom.subjects._check import check_subjects, three_sizes
 from voxloom.subjects._check_report import CheckReport
 from voxloom.subjects._collate import teach_default_collate
@@ -40,11 +41,17 @@ class SubjectsDataset:
         Takes the loaded subject and returns a subject.
     load_getitem : bool
         Whether ``dataset[i]`` decodes all images.
+    cache : path, optional
+        Folder for decoded volumes. See `set_cache`.
+    cache_limit : int, optional
+        The most bytes that it may take.
 
     Raises
     ------
     SubjectError
         A ValueError and TypeError, if there are no subjects or something else is among them.
+    PreparedError
+        A ValueError and OSError, if no cache can be kept in the folder.
 
     Examples
     --------
@@ -61,6 +68,9 @@ class SubjectsDataset:
         subjects: Iterable[Subject],
         transform: Transform | None = None,
         load_getitem: bool = True,
+        *,
+        cache: str | PathLike[str] | None = None,
+        cache_limit: int | None = None,
     ) -> None:
         if not isinstance(subjects, Iterable):
             raise SubjectError(f"a data set is made of subjects, got {type(subjects).__name__}")
@@ -71,6 +81,7 @@ class SubjectsDataset:
             as_subject(subject, f"item {index} of the subjects")
         self.set_transform(transform)
         self.load_getitem = load_getitem
+        self.set_cache(cache, cache_limit)
 
     @classmethod
     def from_msd(
@@ -127,6 +138,12 @@ class SubjectsDataset:
         Each subject has ``image``, whose channels are the files ``CASE_0000``, ``CASE_0001``
         and so on, in the order of ``channel_names``, and ``label``, which may be missing in
         ``imagesTs``; its ``subject_id`` is the case.
+
+        The folder of a preprocessed configuration, ``nnUNet_preprocessed/Dataset042_Liver/
+        nnUNetPlans_3d_fullres``, is read as well, by region from its ``.b2nd`` files: normalised
+        intensities, axes as nnU-Net turns them, label -1 outside its mask. The affines say where
+        the voxels lie. Its pickles are read only as far as they are containers, numbers and
+        arrays; anything else in them is an error, and nothing is run.
 
         Parameters
         ----------
@@ -430,6 +447,68 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         """The callable that is applied to each loaded subject."""
         return self._transform
 
+    def set_cache(self, folder: str | PathLike[str] | None, limit: int | None = None) -> None:
+        """Keep decoded volumes in a folder, so that each is decoded once.
+
+        Images that cannot be read by region, such as ``.nii.gz``, are written there when they
+        are first decoded, as `voxloom.prepare` would write them; from then on only the voxels
+        of a patch are read, and label maps bring their sampling index. With a transform, which
+        takes whole volumes, they are read whole, and the transform runs each time: what may be
+        random is never kept. To keep what a deterministic transform gives, use `prepare`.
+
+        Files are told by their bytes. Any number of processes may use one folder, and what is
+        cached never changes a patch or their order.
+
+        Parameters
+        ----------
+        folder : path or None
+            Where to; made if it is not there. None for no cache.
+        limit : int, optional
+            The most bytes that volumes may take in it. What is needed again last leaves first.
+
+        Raises
+        ------
+        PreparedError
+            A ValueError and OSError, if the folder cannot be written. Where the disk is full
+            later, a warning is logged and training goes on without.
+        """
+        if folder is None and limit is not None:
+            raise SubjectError("cache_limit is for a cache; give its folder too, cache=...")
+        self._cache = folder if folder is None else _open_cache(folder, limit)
+
+    @property
+    def cache_limit(self) -> int | None:
+        """The most bytes that the cache may take; None where there is no limit or no cache."""
+        limit: int | None = None if self._cache is None else self._cache.folder.limit
+        return limit
+
+    def peek(
+        self, index: int, visits_ahead: int | None = None, names: Sequence[str] | None = None
+    ) -> Subject:
+        """Return a subject without its transform, read from the cache where there is one.
+
+        Parameters
+        ----------
+        index : int
+            Its number.
+        visits_ahead : int, optional
+            How many subjects will be asked for until it is again, for the cache; by default
+            all others.
+        names : sequence of str, optional
+            The images that are wanted; the others are left out.
+        """
+        subject = self._subjects[self._checked_index(index)]
+        if names is not None:
+            subject = subject.without(*set(subject.get_images_names()).difference(names))
+        if self._cache is None:
+            return subject
+        cached: Subject = self._cache.through(
+            subject,
+            as_decoded=self._transform is not None,
+            visits_ahead=len(self) if visits_ahead is None else visits_ahead,
+        )
+        return cached
+
     def dry_iter(self) -> Sequence[Subject]:
         """Return the subjects as they were given, without reading anything."""
         return tuple(self._subjects)
@@ -439,8 +518,10 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
     def __getitem__(self, index: Any) -> Subject:
         teach_default_collate()
-        subject = self._subjects[self._checked_index(index)]
-        subject = load_copy(subject) if self.load_getitem else lazy_copy(subject)
+        if self.load_getitem:
+            subject = load_copy(self.peek(index))
+        else:
+            subject = lazy_copy(self._subjects[self._checked_index(index)])
         if self._transform is None:
             return subject
         return as_subject(self._transform(subject), "the transform of the data set")
@@ -453,7 +534,9 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
     def _taken(self, numbers: Sequence[int]) -> SubjectsDataset:
         taken = [self._subjects[number] for number in numbers]
-        return SubjectsDataset(taken, self._transform, self.load_getitem)
+        part = SubjectsDataset(taken, self._transform, self.load_getitem)
+        part._cache = self._cache
+        return part
 
     def _checked_index(self, index: Any) -> int:
         try:
@@ -463,6 +546,10 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         if not -len(self) <= number < len(self):
             raise IndexError(f"the data set has {len(self)} subjects, there is no {number}")
         return number
+
+
+def _open_cache(folder: str | PathLike[str], limit: int | None) -> Any:
+    return call_by_name("voxloom.prepared._cache", "open_cache", folder, limit)
 
 
 def load_copy(subject: Subject) -> Subject:

@@ -259,6 +259,10 @@ class Image(Mapping[str, Any]):
         changed._set_voxels(data)
         return changed
 
+    def with_source(self, source: VolumeSource) -> Self:
+        """Return the same image, its voxels read from another source that holds the same."""
+        return self._twin(_source=source, _array=None)
+
     def crop(self, box: Box) -> Self:
         """Return the image of the voxels in `box`, in memory of its own, at its place.
 

@@ -11,6 +11,7 @@ from typing import Any
 from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.subjects._image import LabelMap, ScalarImage
 from voxloom.subjects._layout_json import existing_files, names_by_number, read_json
+from voxloom.subjects._layout_nnunet_prepared import is_prepared_by_nnunet, read_nnunet_prepared
 from voxloom.subjects._subject import Subject
 from voxloom.subjects._volume_files import listed, spelled, split_suffix, volumes_in
 
@@ -21,6 +22,8 @@ def read_nnunet(path: str | os.PathLike[str], section: str = "Tr") -> list[Subje
     """Return the subjects of one section of a raw nnU-Net folder. See `from_nnunet`."""
     if section not in ("Tr", "Ts"):
         raise LayoutError(f"section is 'Tr' (training) or 'Ts' (test), got {section!r}")
+    if is_prepared_by_nnunet(Path(path).expanduser()):
+        return read_nnunet_prepared(Path(path).expanduser())
     content, folder = read_json(path)
     names = names_by_number(content, "channel_names", "modality")
     if not names:

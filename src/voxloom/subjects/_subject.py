@@ -12,6 +12,7 @@ from voxloom._errors import (
     UnknownImageError,
 )
 from voxloom._pictures import show
+from voxloom._upstairs import call_by_name
 from voxloom.geometry import Box, Shape3, Space, box_of_slices
 from voxloom.io import Shape4
 from voxloom.subjects._default_collate import register_in_torch
@@ -194,6 +195,39 @@ class Subject(Mapping[str, Any]):
     def check_consistent_space(self) -> None:
         """Raise SpaceMismatchError unless all images share a space."""
         _ = self.space
+
+    @classmethod
+    def from_torchio(cls, subject: Any) -> Subject:
+        """Return a `torchio.Subject` as ours, over the same memory where it is loaded.
+
+        See `voxloom.adapters.torchio.to_subject`.
+        """
+        made: Subject = call_by_name("voxloom.adapters.torchio", "to_subject", subject)
+        return made
+
+    def to_torchio(self) -> Any:
+        """Return a `torchio.Subject` whose images share the memory of ``image.data``.
+
+        See `voxloom.adapters.torchio.from_subject`.
+        """
+        return call_by_name("voxloom.adapters.torchio", "from_subject", self)
+
+    @classmethod
+    def from_monai(cls, items: Mapping[str, Any]) -> Subject:
+        """Return a dictionary of MONAI as a subject, its MetaTensors as images over their memory.
+
+        See `voxloom.adapters.monai.to_subject`.
+        """
+        made: Subject = call_by_name("voxloom.adapters.monai", "to_subject", items)
+        return made
+
+    def to_monai(self) -> dict[str, Any]:
+        """Return a dictionary of MetaTensors that share the memory of ``image.data``.
+
+        See `voxloom.adapters.monai.from_subject`.
+        """
+        made: dict[str, Any] = call_by_name("voxloom.adapters.monai", "from_subject", self)
+        return made
 
     def load(self) -> Self:
         """Decode all images now and keep their voxels; return the subject itself."""

@@ -1,0 +1,73 @@
+"""A volume that lies in a cache, which may lose it at any time."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy.typing as npt
+
+from voxloom._errors import VolumeReadError
+from voxloom.geometry import Box, Shape3
+from voxloom.io._prepared import PreparedSource
+from voxloom.io._source import Array, VolumeSource
+
+
+@final
+class CachedSource(VolumeSource):
+    """Reads a copy that is fast to read, and the original where the copy is gone.
+
+    The copy's file is mapped at once, so that a cache that removes it in the middle of an epoch
+    takes nothing away from whoever has it open. Pickled, it opens the file again, or reads the
+    original.
+
+    Parameters
+    ----------
+    copy : VolumeSource
+        The same voxels in a file of its own.
+    original : VolumeSource
+        What it is a copy of: its shape, type and space are those of this source.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> from voxloom.io import ArraySource, NiftiSource, write_nifti
+    >>> original = ArraySource(np.ones((1, 4, 5, 6), np.int16))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     copy = NiftiSource(write_nifti(f"{folder}/copy.nii", original.array))
+    ...     source = CachedSource(copy, original)
+    >>> int(source.read(Box((0, 0, 0), (2, 2, 2))).sum())  # its folder is gone
+    8
+    """
+
+    reads_regions = True
+
+    def __init__(self, copy: VolumeSource, original: VolumeSource) -> None:
+        self.path = original.path
+        self.shape, self.dtype, self.space = original.shape, original.dtype, original.space
+        self._copy, self._original = copy, original
+        self._mapped: Array | None = copy.read()
+
+    def read(self, box: Box | None = None) -> Array:
+        """Return the voxels in `box`, or all: a read-only view, or the original's."""
+        if box is not None:
+            self.check_box(box)
+        try:
+            voxels = self._copy.read(box)
+        except VolumeReadError:
+            if self._mapped is None:
+                return self._original.read(box)
+            voxels = self._mapped if box is None else self._mapped[(slice(None), *box.slices)]
+        return voxels if voxels.dtype == self.dtype else voxels.view(self.dtype)
+
+    def stored_sums(self, name: str, blocks: Shape3) -> npt.NDArray[Any] | None:
+        """Return sums over blocks that are kept beside the copy, or None. See `PreparedSource`."""
+        if not isinstance(self._copy, PreparedSource):
+            return None
+        try:
+            return self._copy.stored_sums(name, blocks)
+        except VolumeReadError:
+            return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_mapped": None}

@@ -1,0 +1,82 @@
+"""What a cached volume is known by: the bytes of its files, and what their headers say."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Final
+
+from voxloom.io import (
+    ChannelSource,
+    DicomSource,
+    ItkSource,
+    NibabelSource,
+    NiftiSource,
+    TiffSource,
+    VolumeSource,
+)
+
+_VERSION: Final = 1
+_IN_SEVERAL_FILES: Final = (".mhd", ".nhdr", ".hdr", ".img")
+_SETTLED_NS: Final = 2_000_000_000
+_DIGITS: Final = 32
+
+
+def files_of(source: VolumeSource) -> tuple[str, ...]:
+    """Return the files that a volume is read from; none where that cannot be told.
+
+    A reader of the user may read anything, and a header may name a file that is not known here.
+
+    Examples
+    --------
+    >>> from voxloom.io import ReaderSource
+    >>> files_of(ReaderSource("any", lambda path: ([[1]], None)))
+    ()
+    """
+    if isinstance(source, ChannelSource):
+        parts = [files_of(part) for part in source.sources]
+        return tuple(file for part in parts for file in part) if all(parts) else ()
+    if isinstance(source, DicomSource):
+        return tuple(source.files)
+    known = isinstance(source, NiftiSource | ItkSource | NibabelSource | TiffSource)
+    if not known or str(source.path).lower().endswith(_IN_SEVERAL_FILES):
+        return ()
+    return (str(source.path),)
+
+
+def stamp_key(files: tuple[str, ...], facts: str) -> tuple[str, bool]:
+    """Return a name for the state of files, and whether a change would surely change it.
+
+    A file that was changed a moment ago may be changed again within a tick of the system's clock.
+    """
+    digest = hashlib.sha256(f"{_VERSION} {facts}".encode())
+    newest = 0
+    for file in files:
+        now = Path(file).stat()
+        state = now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
+        digest.update(f"\0{Path(file).absolute()} {state}".encode())
+        newest = max(newest, now.st_ctime_ns)
+    return digest.hexdigest()[:_DIGITS], time.time_ns() - newest > _SETTLED_NS
+
+
+def content_key(files: tuple[str, ...], facts: str) -> str:
+    """Return a name for the bytes of files and for `facts`."""
+    digest = hashlib.sha256(f"{_VERSION} {facts}".encode())
+    for file in files:
+        with Path(file).open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()[:_DIGITS]
+
+
+def facts_of(source: VolumeSource) -> str:
+    """Return what a source says of itself, but for where it lies.
+
+    A header that was read before its file was changed gives another key than one read after.
+    """
+    parts = source.sources if isinstance(source, ChannelSource) else (source,)
+    said = [f"{type(part).__name__} {sorted(vars(part).items())!r}" for part in parts]
+    text = " ".join(said)
+    for file in sorted((*files_of(source), str(source.path)), key=len, reverse=True):
+        text = text.replace(file, "")
+    return f"{text} {source.dtype} {source.affine.tolist()}"
