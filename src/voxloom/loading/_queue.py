@@ -40,6 +40,7 @@ from voxloom.loading._processes import StartMethod
 from voxloom.loading._ranks import agree_on, find_share
 from voxloom.loading._replacement import OnError
 from voxloom.loading._running import Patch
+from voxloom.loading._schedule import choose_schedule
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._state import fingerprint, make_state, read_state
@@ -78,9 +79,11 @@ class Queue(ObservedQueue):
         Whether to log to the ``voxloom`` logger what the queue does.
     seed : int, optional
         Seed of the run. By default drawn once from torch's generator.
-    schedule : {'spread', 'fill'}
-        How patches are mixed: spread over a moving window of subjects, or filled, shuffled and
-        drained as NiftyNet and TorchIO do.
+    schedule : {'shuffle', 'spread', 'fill'}, optional
+        How patches are mixed: all of an epoch together, spread over a moving window of subjects,
+        or filled, shuffled and drained as NiftyNet and TorchIO do. By default they are shuffled
+        where each can be read by itself, from a prepared store, from files that are read by
+        region or from memory, and no transform needs a volume; else they are spread.
     start_method : {'spawn', 'forkserver'}
         How worker processes are started.
     subject_sampler : torch Sampler, optional
@@ -149,7 +152,7 @@ class Queue(ObservedQueue):
         verbose: bool = False,
         *,
         seed: int | None = None,
-        schedule: Schedule = "spread",
+        schedule: Schedule | None = None,
         start_method: StartMethod = "spawn",
         subject_sampler: Any = None,
         subject_weights: Sequence[float] | None = None,
@@ -163,7 +166,7 @@ class Queue(ObservedQueue):
         max_replaced: int | None = None,
         timeout: float = 300.0,
     ) -> None:
-        _check_arguments(subjects_dataset, sampler, schedule, start_method)
+        _check_arguments(subjects_dataset, sampler, start_method)
         _check_whole("max_length", max_length, least=1)
         _check_whole("samples_per_volume", samples_per_volume, least=1)
         _check_whole("num_workers", num_workers, least=0)
@@ -187,7 +190,14 @@ class Queue(ObservedQueue):
             max_length=self.max_length,
             shuffle_subjects=bool(shuffle_subjects),
             shuffle_patches=bool(shuffle_patches),
-            schedule=schedule,
+            schedule=choose_schedule(
+                schedule,
+                subjects_dataset,
+                self._subjects,
+                sampler,
+                keeps_order=not shuffle_patches
+                or not (shuffle_subjects or subject_weights is not None),
+            ),
         )
         self._ranks = rank, world, lanes
         self._visits = self._choose_visits(subject_sampler, subject_weights)
@@ -448,6 +458,7 @@ class Queue(ObservedQueue):
                     self._epochs.counts if isinstance(self.sampler, GridSampler) else None,
                 ),
                 meter=self._meter,
+                alone=self._options.takes_single_patches,
             )
             weakref.finalize(self, self._dispatcher.close)
             self._dispatcher.seek(self._epoch, self._delivered)
@@ -551,7 +562,7 @@ class Queue(ObservedQueue):
             _logger.info(message, *values)
 
 
-def _check_arguments(dataset: Any, sampler: Any, schedule: str, start_method: str) -> None:
+def _check_arguments(dataset: Any, sampler: Any, start_method: str) -> None:
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
         raise TypeError(
             f"a queue takes a SubjectsDataset, got {type(dataset).__name__}; "
@@ -559,8 +570,6 @@ def _check_arguments(dataset: Any, sampler: Any, schedule: str, start_method: st
         )
     if not isinstance(sampler, PatchSampler | GridSampler):
         raise TypeError(f"a queue takes a PatchSampler, got {type(sampler).__name__}")
-    if schedule not in ("spread", "fill"):
-        raise ValueError(f"the schedule is 'spread' or 'fill', got {schedule!r}")
     if start_method not in ("spawn", "forkserver"):
         raise ValueError(f"workers start by 'spawn' or 'forkserver', got {start_method!r}")
 
