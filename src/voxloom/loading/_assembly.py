@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from voxloom.loading._batch import BatchBuilder
-from voxloom.loading._batch_memory import BatchMemory
 from voxloom.loading._device import DeviceBatch, DeviceCopier
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._running import Patch
@@ -22,9 +21,9 @@ def batches_in_turn(
     dispatcher: Dispatcher, epoch: int, ranges: list[range], device: torch.device | None
 ) -> Generator[Batch]:
     """Yield a batch for each range of places, made when it is asked for."""
-    copier, memory = DeviceCopier(device), BatchMemory()
+    copier = DeviceCopier(device)
     for places in ranges:
-        builder = BatchBuilder(len(places), pinned=copier.is_pinned, memory=memory)
+        builder = BatchBuilder(len(places), pinned=copier.is_pinned)
         for place in places:
             patch = dispatcher.take(epoch, place)
             try:
@@ -58,7 +57,7 @@ class _Assembler:
         self, dispatcher: Dispatcher, epoch: int, ranges: list[range], copier: DeviceCopier
     ) -> None:
         self._dispatcher, self._epoch, self._ranges = dispatcher, epoch, ranges
-        self._copier, self._memory = copier, BatchMemory()
+        self._copier = copier
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._wanted = 0
@@ -109,7 +108,7 @@ class _Assembler:
                 self._changed.notify_all()
 
     def _assemble(self, number: int, places: range) -> DeviceBatch | None:
-        builder = BatchBuilder(len(places), pinned=self._copier.is_pinned, memory=self._memory)
+        builder = BatchBuilder(len(places), pinned=self._copier.is_pinned)
         for place in places:
             patch = self._dispatcher.take_unless(self._stopped, self._epoch, place)
             if patch is None:

@@ -10,7 +10,7 @@ import torch
 
 from voxloom._errors import SubjectError
 from voxloom.geometry import Affine, Box
-from voxloom.loading._batch_memory import BatchMemory
+from voxloom.io import Array
 from voxloom.loading._running import Patch
 from voxloom.subjects import AFFINE, DATA, INDEX_INI, LOCATION, Image, Subject, collate_metadata
 
@@ -38,8 +38,6 @@ class BatchBuilder:
         Number of patches.
     pinned : bool
         Whether voxels are copied into page-locked memory, from which a GPU reads fastest.
-    memory : BatchMemory, optional
-        Where other memory comes from.
 
     Attributes
     ----------
@@ -47,11 +45,8 @@ class BatchBuilder:
         How long it took until now.
     """
 
-    def __init__(
-        self, size: int, *, pinned: bool = False, memory: BatchMemory | None = None
-    ) -> None:
+    def __init__(self, size: int, *, pinned: bool = False) -> None:
         self._size, self._pinned = size, pinned
-        self._memory = BatchMemory() if memory is None else memory
         self._outlines: list[Subject] = []
         self._voxels: dict[str, torch.Tensor] = {}
         self._origins = np.ones((size, 4))
@@ -69,8 +64,7 @@ class BatchBuilder:
         start, index = time.perf_counter(), len(self._outlines)
         if not self._voxels:
             self._voxels = {
-                name: self._room((self._size, *array.shape), array.dtype)
-                for name, array in patch.voxels.items()
+                name: _room(array, self._size, self._pinned) for name, array in patch.voxels.items()
             }
         self._outlines.append(patch.outline)
         _check_alike(self._outlines[0], patch, self._voxels)
@@ -79,13 +73,6 @@ class BatchBuilder:
         self._origins[index, :3] = patch.origin
         self._locations[index] = _location(patch)
         self.seconds += time.perf_counter() - start
-
-    def _room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> torch.Tensor:
-        if not self._pinned:
-            return self._memory.empty(shape, dtype)
-        return torch.empty(
-            shape, dtype=torch.from_numpy(np.empty(0, dtype=dtype)).dtype, pin_memory=True
-        )
 
     def batch(self) -> dict[str, Any]:
         """Return the batch, once all patches were added."""
@@ -96,6 +83,11 @@ class BatchBuilder:
         batch[INDEX_INI], batch[LOCATION] = self._locations[:, :3].clone(), self._locations
         self.seconds += time.perf_counter() - start
         return batch
+
+
+def _room(array: Array, size: int, pinned: bool) -> torch.Tensor:
+    dtype = torch.from_numpy(np.empty(0, dtype=array.dtype)).dtype
+    return torch.empty((size, *array.shape), dtype=dtype, pin_memory=pinned)
 
 
 def _check_alike(first: Subject, patch: Patch, voxels: dict[str, torch.Tensor]) -> None:
