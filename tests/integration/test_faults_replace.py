@@ -27,7 +27,9 @@ def make_queue() -> Iterator[MakeQueue]:
     def make(transform: Any, num_workers: int = 0, max_length: int = 6, **options: Any) -> Queue:
         dataset = SubjectsDataset(faulty.make_subjects(6), transform)
         sampler = options.pop("sampler", UniformSampler(4))
-        made.append(Queue(dataset, max_length, 4, sampler, num_workers, seed=3, **options))
+        # With a transform or without, the order is the same.
+        options = {"seed": 3, "schedule": "spread", **options}
+        made.append(Queue(dataset, max_length, 4, sampler, num_workers, **options))
         return made[-1]
 
     yield make

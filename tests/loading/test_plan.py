@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxloom.loading import EpochPlan, PlanOptions, plan_epoch
-from voxloom.loading._plan import renumber
+from voxloom.loading._plan import Share, renumber
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "plans.json"
 MODES = {
     "spread": {},
     "fill": {"schedule": "fill"},
+    "shuffle": {"schedule": "shuffle"},
     "in order": {"shuffle_patches": False},
     "nothing shuffled": {"shuffle_patches": False, "shuffle_subjects": False},
 }
@@ -101,7 +102,7 @@ def test_a_residency_is_one_subject_and_numbers_rise_as_they_are_due(
         assert len(set(plan.subjects[plan.residencies == number].tolist())) == 1
 
 
-@pytest.mark.parametrize("mode", ["spread", "fill", "in order"])
+@pytest.mark.parametrize("mode", ["spread", "fill", "shuffle", "in order"])
 def test_epochs_and_seeds_have_orders_of_their_own(mode: str) -> None:
     plans = {
         (seed, epoch): plan_epoch([4] * 30, epoch, options(mode, 40, seed)).subjects.tolist()
@@ -140,6 +141,52 @@ def test_a_run_never_asks_for_loads_much_faster_than_patches_leave(max_length: i
     volumes = np.concatenate([plan.residencies + 96 * plan.epoch for plan in plans])
     needed = np.maximum.accumulate(volumes) + 1
     assert (needed - 1.25 * np.arange(len(volumes)) / 8).max() < 3  # a trainer of 1.3 never waits
+
+
+@given(counts_of_subjects, st.integers(1, 40), st.integers(0, 3))
+def test_a_shuffle_makes_each_patch_by_itself_and_holds_one_at_a_time(
+    counts: list[int], max_length: int, epoch: int
+) -> None:
+    plan = plan_epoch(counts, epoch, options("shuffle", max_length))
+    assert plan.residencies.tolist() == list(range(sum(counts)))
+    assert plan.peak() == 1
+
+
+def test_every_place_of_a_shuffled_epoch_is_as_likely_for_every_patch() -> None:
+    places = np.zeros((6, 6))
+    for seed in range(1200):
+        plan = plan_epoch([2, 1, 3], seed % 5, PlanOptions(seed, 2, schedule="shuffle"))
+        patch = np.array([0, 2, 3])[plan.subjects] + plan.patches
+        places[np.arange(6), patch] += 1
+    # 25 degrees of freedom: the 99.9 % quantile of chi-square is 52.6
+    assert ((places - 200) ** 2 / 200).sum() < 52.6
+
+
+@given(
+    counts_of_subjects,
+    st.integers(0, 2**63),
+    st.sampled_from([(1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (6, 3)]),
+)
+def test_the_ranks_of_a_shuffle_share_one_global_order(
+    counts: list[int], seed: int, split: tuple[int, int]
+) -> None:
+    lanes, world = split
+    order = PlanOptions(seed, 8, schedule="shuffle")
+    alone = plan_epoch(counts, 2, order, share=Share(0, 1, lanes))
+    ranks = [plan_epoch(counts, 2, order, share=Share(r, world, lanes)) for r in range(world)]
+    assert len({len(rank) for rank in ranks}) == 1
+    rows = [rank.subjects.reshape(-1, lanes // world) for rank in ranks]
+    together = np.stack(rows, axis=-1).reshape(-1)  # lanes are dealt out to ranks in turn
+    assert together.tolist() == alone.subjects.tolist()
+    pairs = list(zip(alone.subjects.tolist(), alone.patches.tolist(), strict=True))
+    assert set(pairs) == {(i, j) for i, count in enumerate(counts) for j in range(count)}
+    assert len(pairs) - sum(counts) < lanes
+
+
+def test_a_shuffled_batch_is_mixed_like_one_of_a_global_shuffle() -> None:
+    plan = plan_epoch([16] * 300, 0, PlanOptions(0, 8, schedule="shuffle"))
+    distinct = [len(set(batch)) for batch in plan.subjects.reshape(-1, 8).tolist()]
+    assert 7.85 < np.mean(distinct) < 7.97  # 7.91 expected
 
 
 def test_orders_that_were_promised_stay() -> None:

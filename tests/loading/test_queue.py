@@ -239,9 +239,9 @@ def test_a_subject_of_many_patches_is_asked_for_in_small_questions(
     asked: list[int] = []
     send = InlineExecutor.send
 
-    def watch(self: InlineExecutor, worker: int, command: Any) -> None:
-        asked.extend([len(command.patches)] if isinstance(command, Cut) else [])
-        send(self, worker, command)
+    def watch(self: InlineExecutor, worker: int, *commands: Any) -> None:
+        asked.extend(len(command.patches) for command in commands if isinstance(command, Cut))
+        send(self, worker, *commands)
 
     monkeypatch.setattr(InlineExecutor, "send", watch)
     queue = make_queue(2, 1200, max_length=4000, patch_size=1)

@@ -31,6 +31,8 @@ WAYS: dict[str, Callable[[Queue], Iterator[Any]]] = {
     [
         {},
         {"schedule": "fill"},
+        {"schedule": "shuffle"},
+        {"schedule": "shuffle", "max_length": 1},
         {"shuffle_patches": False},
         {"max_length": 2},
         {"transform": changing.draw_from_every_generator},
@@ -105,6 +107,7 @@ def test_a_loop_cannot_go_on_after_a_state_was_loaded(make_queue: MakeQueue) -> 
         ({"shuffle_subjects": False}, "True", "False"),
         ({"shuffle_patches": False}, "True", "False"),
         ({"schedule": "fill"}, "'spread'", "'fill'"),
+        ({"schedule": None}, "'spread'", "'shuffle'"),
         ({"count": 6}, "15", "18"),
         ({"samples": 4}, "15", "20"),
     ],

@@ -26,7 +26,8 @@ def make_queue() -> Iterator[Make]:
         rng = np.random.default_rng(0)
         images = [ScalarImage(tensor=rng.random((1, 8, 8, 8))) for _ in range(count)]
         dataset = SubjectsDataset([Subject(t1=image) for image in images])
-        made.append(Queue(dataset, 12, 4, UniformSampler(4), num_workers=num_workers, seed=1))
+        options: Any = {"num_workers": num_workers, "seed": 1, "schedule": "spread"}
+        made.append(Queue(dataset, 12, 4, UniformSampler(4), **options))
         return made[-1]
 
     yield make

@@ -20,6 +20,7 @@ from voxloom.loading._messages import (
     Open,
     failure,
 )
+from voxloom.loading._shelf import Shelf
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._stages import StageError
 from voxloom.loading._work import Job, Opened, Workshop, WorkSpec
@@ -29,7 +30,7 @@ class Bench:
     """Obeys commands, one after the other, in any process.
 
     A volume is held from the command that opens its job until the last patch of the job is
-    cut; the last one held is kept for a following job of the same subject. A patch that cannot
+    cut; then it goes to a shelf, for a following job of the same subject. A patch that cannot
     be made is reported and the others are made.
 
     Parameters
@@ -47,7 +48,7 @@ class Bench:
         self._memory, self._board = memory, board
         self._jobs: dict[int, tuple[Job, Opened]] = {}
         self._left: dict[int, int] = {}
-        self._last: tuple[tuple[int, int], Opened] | None = None
+        self._shelf = Shelf()
 
     def obey(self, command: Command) -> Iterator[Event]:
         """Carry out a command and yield what is to be reported."""
@@ -55,7 +56,7 @@ class Bench:
         try:
             if isinstance(command, Open):
                 self._locate_on_board(command.job, command.job.places[0][0])
-                yield self._open(command.job)
+                yield from self._open(command.job, is_known=command.is_known)
             elif isinstance(command, Drop):
                 self._forget(number)
             elif number in self._jobs:
@@ -65,21 +66,23 @@ class Bench:
             stage, cause = _stage_of(error, "prepare" if isinstance(command, Open) else "crop")
             yield failure(number, stage, None, cause)
 
-    def _open(self, job: Job) -> Began:
-        start, key = time.perf_counter(), (job.subject, job.epoch)
-        if self._last is not None and self._last[0] == key:
-            opened = self._last[1]
-        else:
-            self._last = None  # before the next volume is decoded, not after
+    def _open(self, job: Job, *, is_known: bool) -> Iterator[Began]:
+        start = time.perf_counter()
+        opened = self._shelf.take(job.subject, job.epoch)
+        if opened is None:
             opened = self._workshop.open(job.subject, job.epoch, job.places[0][0])
+            is_known = False  # what was opened is counted
         self._jobs[job.number] = job, opened
         self._left[job.number] = len(job.places)
+        if is_known:
+            return
         layout = opened.layout
         if not self._memory.slot_bytes:  # slots are as large as the patches that go into them
             layout = self._workshop.layout(opened, job)
         seconds = self._workshop.take_seconds()
         span = start, time.perf_counter()
-        return Began(job.number, opened.outline(), layout, seconds, span)
+        outline = opened.outline()
+        yield Began(job.number, outline, layout, seconds, span, opened.is_lasting)
 
     def _cut(self, command: Cut) -> Iterator[Event]:
         job, opened = self._jobs[command.job]
@@ -90,7 +93,7 @@ class Bench:
         self._left[job.number] -= len(command.patches)
         if not self._left[job.number]:
             self._forget(job.number)
-            self._last = (job.subject, job.epoch), opened
+            self._shelf.put(job.subject, job.epoch, opened)
         yield from failed
         seconds = self._workshop.take_seconds()
         yield Made(job.number, finished, seconds, (start, time.perf_counter()))

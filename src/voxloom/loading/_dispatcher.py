@@ -47,6 +47,8 @@ class Dispatcher:
         What is done about faults.
     meter : Meter, optional
         Counts what the workers report.
+    alone : bool
+        Whether each patch is a job of its own, which any worker may do.
     """
 
     def __init__(
@@ -59,13 +61,14 @@ class Dispatcher:
         describe: Callable[[int], str] = "subject {}".format,
         faults: FaultOptions | None = None,
         meter: Meter | None = None,
+        alone: bool = False,
     ) -> None:
         self.meter = Meter() if meter is None else meter
         self._describe, self._process = describe, os.getpid()
         self._executor, self._memory = executor, memory
         self._faults = FaultOptions() if faults is None else faults
         self._lock = threading.Condition(threading.RLock())
-        self._ledger = Ledger(plan, executor, memory)
+        self._ledger = Ledger(plan, executor, memory, alone=alone)
         self._recovery = Recovery(
             self._ledger, executor, describe, self._faults.policy, self._faults.substitutes
         )

@@ -91,6 +91,48 @@ def count_patches(
     return counts
 
 
+def choose_visits(
+    sampler: Any,
+    weights: Sequence[float] | None,
+    shares: Sequence[float] | None,
+    options: PlanOptions,
+    num_subjects: int,
+) -> Visits | None:
+    """Return what decides which subjects an epoch visits; None if each comes once.
+
+    Parameters
+    ----------
+    sampler, weights : torch Sampler or sequence of float, optional
+        What the user gave as ``subject_sampler`` and ``subject_weights``.
+    shares : sequence of float, optional
+        What ``balance='dataset'`` asks for.
+    options : PlanOptions
+        Says whether subjects are shuffled, and the seed.
+    num_subjects : int
+        Subjects of the data set.
+
+    Raises
+    ------
+    ValueError
+        If more than one thing would decide.
+    """
+    if (sampler is not None or weights is not None) and options.shuffle_subjects:
+        given = "subject_weights" if sampler is None else "subject_sampler"
+        raise ValueError(
+            f"{given} and shuffle_subjects=True both decide which subjects come when; "
+            f"set shuffle_subjects=False to use {given}"
+        )
+    if (sampler is None) + (weights is None) + (shares is None) < 2:
+        raise ValueError(
+            "subject_sampler, subject_weights and balance='dataset' decide which subjects "
+            "come; give one of them"
+        )
+    if sampler is not None:
+        return SampledVisits(sampler, num_subjects)
+    drawn = shares if weights is None else weights
+    return None if drawn is None else weighted_visits(drawn, num_subjects, options.seed)
+
+
 def weighted_visits(weights: Sequence[float], num_subjects: int, seed: int) -> DrawnVisits:
     """Return visits of as many subjects as there are, drawn with these weights.
 

@@ -22,9 +22,9 @@ class InlineExecutor:
         self._bench = Bench(spec, memory)
         self._commands: deque[Command] = deque()
 
-    def send(self, worker: int, command: Command) -> None:
-        """Remember a command."""
-        self._commands.append(command)
+    def send(self, worker: int, *commands: Command) -> None:
+        """Remember commands."""
+        self._commands.extend(commands)
 
     def receive(self) -> list[tuple[int, Event]]:
         """Carry out the next command and return what came of it."""

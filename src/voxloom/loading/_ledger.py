@@ -8,14 +8,17 @@ from dataclasses import replace
 from itertools import count
 from typing import Final
 
-from voxloom.loading._messages import Began, Cut, Drop, Executor, Made, Open
+from voxloom.loading._messages import Began, Command, Cut, Drop, Executor, Made, Open
 from voxloom.loading._plan import EpochPlan
 from voxloom.loading._running import Grant, Patch, Running, finished_patch, jobs_from
-from voxloom.loading._slots import SlotMemory
+from voxloom.loading._slots import Layout, SlotMemory
 from voxloom.loading._work import Job
+from voxloom.subjects import Subject
 
 # A worker finishes one job while the next already waits in its pipe.
 _JOBS_A_WORKER: Final = 2
+# The same where each job is one patch that is read by region: so many milliseconds of work.
+_PATCHES_A_WORKER: Final = 32
 # So many patches are asked of a job at once that questions and reports fit in a pipe: else the
 # two ends could wait for each other to read.
 _MOST_ASKED: Final = 500
@@ -38,12 +41,23 @@ class Ledger:
         Who works.
     memory : SlotMemory
         Where finished patches lie; its number of slots is the bound.
+    alone : bool
+        Whether each job is one patch, which any worker may make.
     """
 
     def __init__(
-        self, plan: Callable[[int], EpochPlan], executor: Executor, memory: SlotMemory
+        self,
+        plan: Callable[[int], EpochPlan],
+        executor: Executor,
+        memory: SlotMemory,
+        *,
+        alone: bool = False,
     ) -> None:
         self._plan, self._executor, self._memory = plan, executor, memory
+        self._alone = alone
+        self._room = _PATCHES_A_WORKER if alone else _JOBS_A_WORKER
+        self._outbox: dict[int, list[Command]] = {}
+        self._known: dict[int, tuple[Subject, Layout]] = {}
         self._numbers = count()
         self._free = list(range(memory.count))[::-1]
         self._pending: deque[Running] = deque()
@@ -109,6 +123,8 @@ class Ledger:
     def begin(self, running: Running, event: Began) -> None:
         """Book an opened subject. The first one decides how large a slot is."""
         running.outline, running.layout = event.outline, event.layout
+        if event.is_lasting and self._alone:
+            self._known[running.job.subject] = event.outline, event.layout
         if not self._memory.slot_bytes:
             self._memory.reserve(event.layout.nbytes)
 
@@ -171,9 +187,10 @@ class Ledger:
             places,
         )
         self.running[running.job.number] = running
-        self._executor.send(worker, Open(running.job))
+        commands: list[Command] = [Open(running.job)]
         if running.waiting:
-            self._send_cut(running, list(running.waiting.values()))
+            commands.append(self._cut(running, list(running.waiting.values())))
+        self._executor.send(worker, *commands)
 
     def of_worker(self, worker: int) -> list[Running]:
         """Return what a worker has, in the order in which it was told."""
@@ -183,6 +200,9 @@ class Ledger:
         """Give out jobs, and slots once there are some; `eager`, any that are free."""
         while self._assign() or self._grant(eager):
             pass
+        outbox, self._outbox = self._outbox, {}
+        for worker, commands in outbox.items():
+            self._executor.send(worker, *commands)
 
     def _forget_if_done(self, running: Running) -> None:
         if not running.waiting and (running.is_granted or running.unwanted):
@@ -204,9 +224,10 @@ class Ledger:
         if job is None or worker is None:
             return False
         running = Running(job, worker, asked=job)
+        running.outline, running.layout = self._known.get(job.subject, (None, None))
         self.running[job.number] = running
         self._pending.append(running)
-        self._executor.send(worker, Open(job))
+        self._send_later(worker, Open(job, is_known=running.outline is not None))
         self._next = next(self._jobs)
         return True
 
@@ -215,18 +236,20 @@ class Ledger:
         holder = None
         for running in self.running.values():
             full = running.is_granted or running.unwanted
-            load[running.worker] += 1 if full else _JOBS_A_WORKER
+            load[running.worker] += 1 if full else self._room
             if (running.job.subject, running.job.epoch) == (job.subject, job.epoch):
                 holder = running.worker
-        worker = load.index(min(load)) if holder is None else holder
-        return worker if load[worker] < _JOBS_A_WORKER else None
+        if self._alone or holder is None:
+            holder = load.index(min(load))
+        return holder if load[holder] < self._room else None
 
     def _grant(self, eager: bool) -> bool:
         """Give free slots to the first job that lacks some. Tell whether any were given."""
         if not self._free or not self._pending or not self._memory.slot_bytes:
             return False
         running = self._pending[0]
-        enough = min(len(running.job.places) - running.granted, self._memory.count // _SHARE)
+        wanted = self._memory.count if self._alone else len(running.job.places) - running.granted
+        enough = min(wanted, self._memory.count // _SHARE)
         if len(self._free) < enough and not eager:
             return False
         room = min(len(self._free), _MOST_ASKED - len(running.waiting))
@@ -238,12 +261,14 @@ class Ledger:
         running.waiting.update((grant[0], grant) for grant in grants)
         if running.is_granted:
             self._pending.popleft()
-        self._send_cut(running, grants)
+        self._send_later(running.worker, self._cut(running, grants))
         return True
 
-    def _send_cut(self, running: Running, grants: list[Grant]) -> None:
-        command = Cut(running.job.number, tuple(grants), self._memory.slot_bytes)
-        self._executor.send(running.worker, command)
+    def _cut(self, running: Running, grants: list[Grant]) -> Cut:
+        return Cut(running.job.number, tuple(grants), self._memory.slot_bytes)
+
+    def _send_later(self, worker: int, command: Command) -> None:
+        self._outbox.setdefault(worker, []).append(command)
 
 
 def _only(job: Job, place: int) -> tuple[tuple[int, int], ...]:

@@ -20,9 +20,10 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Read a subject and get ready to cut it."""
+    """Read a subject and get ready to cut it; say what it looks like unless that is known."""
 
     job: Job
+    is_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,17 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """A subject is open: what its patches look like, and how long each stage took."""
+    """A subject is open: what its patches look like, and how long each stage took.
+
+    `is_lasting` says that it looks like this whenever it is opened.
+    """
 
     job: int
     outline: Subject
     layout: Layout
     seconds: dict[str, float]
     span: Span = (0.0, 0.0)
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +125,8 @@ class Executor(Protocol):
 
     num_workers: int
 
-    def send(self, worker: int, command: Command) -> None:
-        """Give a worker something to do."""
+    def send(self, worker: int, *commands: Command) -> None:
+        """Give a worker something to do: all of it in one message."""
 
     def receive(self) -> list[tuple[int, Event]]:
         """Wait for events and return them with the number of their worker."""

@@ -240,7 +240,7 @@ class ObservedQueue(Dataset[Subject], ABC):
         >>> from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
         >>> image = ScalarImage(tensor=np.zeros((1, 16, 16, 16), dtype=np.float32))
         >>> dataset = SubjectsDataset([Subject(t1=image)] * 40)
-        >>> queue = Queue(dataset, max_length=8, samples_per_volume=8, sampler=UniformSampler(8))
+        >>> queue = Queue(dataset, 8, 8, UniformSampler(8), schedule="spread")
         >>> few = queue.simulate(batch_size=8).mixing.distinct_mean
         >>> few < queue.simulate(batch_size=8, max_length=128).mixing.distinct_mean
         True
@@ -267,6 +267,7 @@ class ObservedQueue(Dataset[Subject], ABC):
             batch_size=batch_size,
             slots=slots,
             workers=workers,
+            alone=self._options.takes_single_patches,
             pace=Pace.measured(self.stats().total, batch_size) if pace is None else pace,
         )
 

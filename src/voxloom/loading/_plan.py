@@ -16,7 +16,7 @@ import numpy.typing as npt
 from voxloom._random import Stream, Words, permutation
 
 Integers = npt.NDArray[np.int64]
-Schedule = Literal["spread", "fill"]
+Schedule = Literal["spread", "fill", "shuffle"]
 
 # Where in its share of the window a patch may fall: narrower than the whole share, so that two
 # patches of one subject are never close. See docs/design/spread-schedule.md.
@@ -41,8 +41,8 @@ class PlanOptions:
         Whether each epoch visits the subjects in an order of its own.
     shuffle_patches : bool
         Whether patches of different subjects are mixed.
-    schedule : {'spread', 'fill'}
-        How they are mixed.
+    schedule : {'spread', 'fill', 'shuffle'}
+        How they are mixed. A shuffle mixes all patches of the epoch, each made by itself.
     """
 
     seed: int
@@ -50,6 +50,11 @@ class PlanOptions:
     shuffle_subjects: bool = True
     shuffle_patches: bool = True
     schedule: Schedule = "spread"
+
+    @property
+    def takes_single_patches(self) -> bool:
+        """Whether each patch is made by itself, and not with others of its subject."""
+        return self.shuffle_patches and self.schedule == "shuffle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,8 @@ def plan_epoch(
     if visits is None:
         visits = _visit(len(numbers), epoch, options)
     sequence = _sequence(numbers, np.asarray(visits, dtype=np.int64))
+    if options.takes_single_patches:
+        sequence = _shuffle(sequence, epoch, options.seed)
     lanes = [
         _schedule(_lane(sequence, lane, share.lanes), lane, epoch, options, share.lanes)
         for lane in range(share.rank, share.lanes, share.world)
@@ -176,6 +183,13 @@ def _sequence(counts: Integers, visits: Integers) -> Integers:
     patches = np.arange(len(visit)) - starts[visit]
     again = _occurrences(visits) * given
     return np.stack([visits[visit], patches + again[visit], visit])
+
+
+def _shuffle(sequence: Integers, epoch: int, seed: int) -> Integers:
+    """Mix all patches of an epoch, before it is cut into lanes; each is a group of its own."""
+    words = Stream(seed, "shuffle of patches").words(sequence.shape[1], epoch=epoch)
+    subjects, patches, _ = sequence[:, permutation(words)]
+    return np.stack([subjects, patches, np.arange(len(words))])
 
 
 def _occurrences(visits: Integers) -> Integers:
@@ -208,7 +222,9 @@ def _schedule(part: Integers, lane: int, epoch: int, options: PlanOptions, lanes
     bound = options.max_length // lanes
     words = Stream(options.seed, "order of patches", lane).words(len(patches), epoch=epoch)
     rank = renumber(visit)
-    if not options.shuffle_patches or not len(patches):
+    if options.takes_single_patches:  # the epoch is mixed already
+        order = groups = np.arange(len(patches))
+    elif not options.shuffle_patches or not len(patches):
         order, groups = _in_order(rank, bound)
     elif options.schedule == "fill":
         order, groups = _fill(rank, words, bound)

@@ -32,6 +32,7 @@ from voxloom.loading._work import WorkSpec
 StartMethod = Literal["spawn", "forkserver"]
 
 _GRACE_S: Final = 1.0
+_REPORT_EVERY_S: Final = 0.002
 _ONE_THREAD: Final = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS"
 )  # fmt: skip
@@ -73,10 +74,10 @@ class ProcessExecutor:
         for worker in range(num_workers):
             self._start(worker)
 
-    def send(self, worker: int, command: Command) -> None:
+    def send(self, worker: int, *commands: Command) -> None:
         """Give a worker something to do. A worker that is gone is reported by `receive`."""
         try:
-            self._pipes[worker].send(command)
+            self._pipes[worker].send_bytes(pickle.dumps(commands, pickle.HIGHEST_PROTOCOL))
         except (BrokenPipeError, ConnectionResetError):
             return
 
@@ -148,7 +149,7 @@ class ProcessExecutor:
         pipe = self._pipes[worker]
         try:
             while pipe.poll():
-                events.append((worker, pipe.recv()))
+                events += [(worker, event) for event in pipe.recv()]
         except (EOFError, OSError):
             pass  # it died, perhaps in the middle of a report: its sentinel says so too
         return events
@@ -184,11 +185,26 @@ def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory, board: Boar
         bench = _make_bench(pipe, payload, memory, board)
         while True:
             board.rest()
-            for event in bench.obey(pipe.recv()):
-                board.enter("ship")
-                _report(pipe, event)
+            commands = pipe.recv()
+            _obey(bench, commands, pipe, board)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)  # the trainer is gone or done: nothing is left to clean up
+
+
+def _obey(bench: Bench, commands: tuple[Command, ...], pipe: Connection, board: Board) -> None:
+    """Carry out commands; report what is made every few milliseconds, and all else at once."""
+    kept: list[Event] = []
+    since = time.perf_counter()
+    for command in commands:
+        for event in bench.obey(command):
+            kept.append(event)
+            if not isinstance(event, Made) or time.perf_counter() - since > _REPORT_EVERY_S:
+                board.enter("ship")
+                _report(pipe, *kept)
+                kept, since = [], time.perf_counter()
+    if kept:
+        board.enter("ship")
+        _report(pipe, *kept)
 
 
 def _make_bench(pipe: Connection, payload: bytes, memory: SlotMemory, board: Board) -> Bench:
@@ -202,17 +218,25 @@ def _make_bench(pipe: Connection, payload: bytes, memory: SlotMemory, board: Boa
     return bench
 
 
-def _report(pipe: Connection, event: Event) -> None:
-    """Send a report; or, if something in it cannot be sent, send that.
+def _report(pipe: Connection, *events: Event) -> None:
+    """Send reports; or, if something in one cannot be sent, send that.
 
     The plain pickler is used: torch makes that of `multiprocessing` open a file for each tensor.
     """
     try:
-        data = pickle.dumps(event, pickle.HIGHEST_PROTOCOL)
+        data = pickle.dumps(events, pickle.HIGHEST_PROTOCOL)
+    except Exception:
+        data = pickle.dumps(tuple(map(_that_can_be_sent, events)), pickle.HIGHEST_PROTOCOL)
+    pipe.send_bytes(data)
+
+
+def _that_can_be_sent(event: Event) -> Event:
+    try:
+        pickle.dumps(event, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         assert isinstance(event, Began | Made)
-        data = pickle.dumps(failure(event.job, "ship", None, error), pickle.HIGHEST_PROTOCOL)
-    pipe.send_bytes(data)
+        return failure(event.job, "ship", None, error)
+    return event
 
 
 def _end_with_parent() -> None:

@@ -24,10 +24,9 @@ from voxloom.loading._epochs import (
     DrawnVisits,
     Epochs,
     SampledVisits,
-    Visits,
+    choose_visits,
     count_patches,
     peek_subjects,
-    weighted_visits,
 )
 from voxloom.loading._execution import ExecutorName, make_executor
 from voxloom.loading._failures import describe
@@ -44,6 +43,7 @@ from voxloom.loading._ranks import agree_on, find_share
 from voxloom.loading._replacement import OnError
 from voxloom.loading._revisits import revisits_for
 from voxloom.loading._running import Patch
+from voxloom.loading._schedule import choose_schedule
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._state import fingerprint, make_state, read_state
@@ -83,9 +83,11 @@ class Queue(ObservedQueue):
         page that shows it, as `monitor` does, and prints its address to standard error.
     seed : int, optional
         Seed of the run. By default drawn once from torch's generator.
-    schedule : {'spread', 'fill'}
-        How patches are mixed: spread over a moving window of subjects, or filled, shuffled and
-        drained as NiftyNet and TorchIO do.
+    schedule : {'shuffle', 'spread', 'fill'}, optional
+        How patches are mixed: all of an epoch together, spread over a moving window of subjects,
+        or filled, shuffled and drained as NiftyNet and TorchIO do. By default they are shuffled
+        where each can be read by itself, from a prepared store, from files that are read by
+        region or from memory, and no transform needs a volume; else they are spread.
     start_method : {'spawn', 'forkserver'}
         How worker processes are started.
     subject_sampler : torch Sampler, optional
@@ -155,7 +157,7 @@ class Queue(ObservedQueue):
         verbose: bool | Literal["live"] = False,
         *,
         seed: int | None = None,
-        schedule: Schedule = "spread",
+        schedule: Schedule | None = None,
         start_method: StartMethod = "spawn",
         subject_sampler: Any = None,
         subject_weights: Sequence[float] | None = None,
@@ -169,7 +171,7 @@ class Queue(ObservedQueue):
         max_replaced: int | None = None,
         timeout: float = 300.0,
     ) -> None:
-        _check_arguments(subjects_dataset, sampler, schedule, start_method)
+        _check_arguments(subjects_dataset, sampler, start_method)
         _check_whole("max_length", max_length, least=1)
         _check_whole("samples_per_volume", samples_per_volume, least=1)
         _check_whole("num_workers", num_workers, least=0)
@@ -195,11 +197,20 @@ class Queue(ObservedQueue):
             max_length=self.max_length,
             shuffle_subjects=bool(shuffle_subjects),
             shuffle_patches=bool(shuffle_patches),
-            schedule=schedule,
+            schedule=choose_schedule(
+                schedule,
+                subjects_dataset,
+                self._subjects,
+                sampler,
+                keeps_order=not shuffle_patches
+                or not (shuffle_subjects or subject_weights is not None),
+            ),
         )
         self._ranks = rank, world, lanes
         self.sampler, shares = balance_labels(sampler, subjects_dataset, self._counts)
-        self._visits = self._choose_visits(subject_sampler, subject_weights, shares)
+        self._visits = choose_visits(
+            subject_sampler, subject_weights, shares, self._options, len(self._counts)
+        )
         self._epochs = self._current_epochs()
         self._epoch = self._delivered = 0
         self._is_open = False
@@ -410,28 +421,6 @@ class Queue(ObservedQueue):
             state["visits"] = self._visits.known_from(epoch)
         return state
 
-    def _choose_visits(
-        self, sampler: Any, weights: Sequence[float] | None, shares: Sequence[float] | None
-    ) -> Visits | None:
-        if shares is not None and sampler is None and weights is None:
-            return weighted_visits(shares, len(self._counts), self.seed)
-        if (sampler is not None or weights is not None) and self._options.shuffle_subjects:
-            given = "subject_weights" if sampler is None else "subject_sampler"
-            raise ValueError(
-                f"{given} and shuffle_subjects=True both decide which subjects come when; "
-                f"set shuffle_subjects=False to use {given}"
-            )
-        if (sampler is None) + (weights is None) + (shares is None) < 2:
-            raise ValueError(
-                "subject_sampler, subject_weights and balance='dataset' decide which subjects "
-                "come; give one of them"
-            )
-        if sampler is not None:
-            return SampledVisits(sampler, len(self._counts))
-        if weights is not None:
-            return weighted_visits(weights, len(self._counts), self.seed)
-        return None
-
     def _current_epochs(self) -> Epochs:
         """Return the epochs of this rank, as ranks are known now."""
         rank, world, lanes = self._ranks
@@ -470,6 +459,7 @@ class Queue(ObservedQueue):
                     self._epochs.counts if isinstance(self.sampler, GridSampler) else None,
                 ),
                 meter=self._meter,
+                alone=self._options.takes_single_patches,
             )
             weakref.finalize(self, self._dispatcher.close)
             self._dispatcher.seek(self._epoch, self._delivered)
@@ -585,7 +575,7 @@ class Queue(ObservedQueue):
             _logger.info(message, *values)
 
 
-def _check_arguments(dataset: Any, sampler: Any, schedule: str, start_method: str) -> None:
+def _check_arguments(dataset: Any, sampler: Any, start_method: str) -> None:
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
         raise TypeError(
             f"a queue takes a SubjectsDataset, got {type(dataset).__name__}; "
@@ -593,8 +583,6 @@ def _check_arguments(dataset: Any, sampler: Any, schedule: str, start_method: st
         )
     if not isinstance(sampler, PatchSampler | GridSampler):
         raise TypeError(f"a queue takes a PatchSampler, got {type(sampler).__name__}")
-    if schedule not in ("spread", "fill"):
-        raise ValueError(f"the schedule is 'spread' or 'fill', got {schedule!r}")
     if start_method not in ("spawn", "forkserver"):
         raise ValueError(f"workers start by 'spawn' or 'forkserver', got {start_method!r}")
 

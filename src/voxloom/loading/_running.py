@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -127,10 +128,10 @@ def jobs_from(
         current = plan(epoch)
         left = renumber(current.residencies[place:])
         order = np.argsort(left, kind="stable")
-        for places in np.split(order + place, np.flatnonzero(np.diff(left[order])) + 1):
-            if len(places):
-                patches = current.patches[places].tolist()
-                subject = int(current.subjects[places[0]])
-                pairs = tuple(zip(places.tolist(), patches, strict=True))
-                yield Job(next(numbers), subject, epoch, pairs)
+        places, patches = order + place, current.patches[order + place]
+        edges = np.flatnonzero(np.diff(left[order], prepend=-1)).tolist()
+        for ini, fin in itertools.pairwise([*edges, len(places)]):
+            subject = int(current.subjects[places[ini]])
+            pairs = zip(places[ini:fin].tolist(), patches[ini:fin].tolist(), strict=True)
+            yield Job(next(numbers), subject, epoch, tuple(pairs))
         epoch, place = epoch + 1, 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from voxloom.loading._ledger import Ledger
+from voxloom.loading._marks import TRAINER, Mark
 from voxloom.loading._messages import Executor
-from voxloom.loading._meter import TRAINER, Mark, Moment, Onlooker
+from voxloom.loading._meter import Moment, Onlooker
 from voxloom.loading._observed import ObservedQueue
 
 

@@ -88,6 +88,7 @@ def simulate_epoch(
     slots: int,
     workers: int,
     pace: Pace | None = None,
+    alone: bool = False,
 ) -> Simulation:
     """Return what an epoch of this plan would be like.
 
@@ -101,14 +102,19 @@ def simulate_epoch(
         Patches in a batch, patches that may be held, workers; 0 for the trainer's own thread.
     pace : Pace, optional
         How long things take.
+    alone : bool
+        Whether patches are read one by one, from subjects that are opened once and kept.
     """
-    steps, loads = -(-len(plan) // batch_size), _count_loads(plan)
+    steps = -(-len(plan) // batch_size)
+    loads = len(np.unique(plan.subjects)) if alone else _count_loads(plan)
     waiting = None
     if pace is not None:
+        if alone:  # opening is spread over all patches
+            pace = replace(pace, open_s=pace.open_s * loads / max(len(plan), 1))
         waiting = (
             waiting_share(plan, pace, batch_size=batch_size, slots=slots, workers=workers)
             if workers
-            else _inline_share(plan, batch_size, pace)
+            else _inline_share(len(plan) if alone else loads, plan, batch_size, pace)
         )
     return Simulation(
         patches=len(plan),
@@ -218,7 +224,7 @@ def _count_loads(plan: EpochPlan) -> int:
     return 1 + int(np.count_nonzero(np.diff(subjects)))
 
 
-def _inline_share(plan: EpochPlan, batch_size: int, pace: Pace) -> float:
-    work = _count_loads(plan) * pace.open_s + len(plan) * pace.patch_s
+def _inline_share(opened: int, plan: EpochPlan, batch_size: int, pace: Pace) -> float:
+    work = opened * pace.open_s + len(plan) * pace.patch_s
     total = work + pace.step_s * -(-len(plan) // batch_size)
     return work / total if total > 0 else 0.0

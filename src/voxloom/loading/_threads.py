@@ -69,9 +69,10 @@ class ThreadExecutor:
             )
             self._threads[worker].start()
 
-    def send(self, worker: int, command: Command) -> None:
+    def send(self, worker: int, *commands: Command) -> None:
         """Give a worker something to do."""
-        self._commands[worker].put(command)
+        for command in commands:
+            self._commands[worker].put(command)
 
     def receive(self) -> list[tuple[int, Event]]:
         """Wait until a worker reports or `wake` is called."""

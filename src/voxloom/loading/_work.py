@@ -57,13 +57,20 @@ class WorkSpec:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """A decoded subject, ready to be cut."""
+    """A subject that is ready to be cut.
+
+    Attributes
+    ----------
+    is_lasting : bool
+        Whether it is the same in every epoch, and holds no volume that was decoded for it.
+    """
 
     subject: Subject
     layout: Layout
     place: Callable[[int, int], Index3]
     spatial_shape: Shape3
     border: Index3 = (0, 0, 0)
+    is_lasting: bool = False
 
     def outline(self) -> Subject:
         """Return the subject with one voxel an image: what the trainer needs to know of it."""
@@ -96,8 +103,8 @@ class Workshop:
         transformed = run("transform", lambda: self._transform(loaded, subject, epoch))
         locate = run("locate", lambda: self._prepare(transformed, subject))
         layout = Layout.of(transformed, self._spec.sampler.patch_size)
-        border = self._border(transformed)
-        return Opened(transformed, layout, locate, transformed.spatial_shape, border)
+        border, is_lasting = self._border(transformed), self._is_as_given(transformed, subject)
+        return Opened(transformed, layout, locate, transformed.spatial_shape, border, is_lasting)
 
     def locate(self, opened: Opened, patch: int, epoch: int) -> Box:
         """Return where a patch of the subject lies."""
@@ -162,6 +169,10 @@ class Workshop:
         if isinstance(sampler, GridSampler):
             return Box.at(place, sampler.patch_size)
         return sampler.box_at(opened.spatial_shape, place)
+
+    def _is_as_given(self, subject: Subject, index: int) -> bool:
+        dataset = self._spec.dataset
+        return _is_plain(dataset) and subject is dataset.dry_iter()[index]
 
     def _stream(self, domain: str, subject: int) -> Stream:
         return Stream(self._spec.seed, domain, subject)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from voxloom.loading import Queue
-    from voxloom.loading._meter import Mark
+    from voxloom.loading._marks import Mark
     from voxloom.loading._sight import Course
 
 _BINS: Final = 120
@@ -83,7 +83,7 @@ def spread_over_bins(
 
     Examples
     --------
-    >>> from voxloom.loading._meter import Mark
+    >>> from voxloom.loading._marks import Mark
     >>> mark = Mark("open", 0, 0.0, 2.0, 0, 0, {"read": 1.0})
     >>> spread_over_bins([mark], "read", np.array([0.0, 1.0, 2.0, 3.0])).tolist()
     [0.5, 0.5, 0.0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final
 
 from voxloom._errors import QueueError
 from voxloom.loading import EpochPlan, PlanOptions, plan_epoch
@@ -18,6 +18,7 @@ WHOLE: Final = {
     "epochs": (1, 4),
     "seed": (0, 2**53 - 1),
 }
+SCHEDULES: Final = ("spread", "fill")
 SECONDS: Final = {"load_s": (0.0, 60.0), "step_s": (0.001, 60.0)}
 
 
@@ -70,7 +71,7 @@ class Settings:
         for name in ("shuffle_subjects", "shuffle_patches"):
             if not isinstance(getattr(self, name), bool):
                 raise QueueError(f"{name} is true or false, got {getattr(self, name)!r}")
-        if self.schedule not in get_args(Schedule):
+        if self.schedule not in SCHEDULES:
             raise QueueError(f"the schedule is 'spread' or 'fill', got {self.schedule!r}")
 
     def plans(self) -> list[EpochPlan]:

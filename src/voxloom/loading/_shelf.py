@@ -1,0 +1,58 @@
+"""The opened subjects that a worker keeps, so that the next patch of one costs what it holds."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from typing import Final, final
+
+from voxloom.loading._work import Opened
+
+MOST_SUBJECTS: Final = 256
+"""Each has its files mapped, and the sums over blocks of its map."""
+
+MOST_VOXELS: Final = 2**33
+"""In all: sums over blocks of so many voxels take some 100 MB at most for each label."""
+
+
+@final
+class Shelf:
+    """Opened subjects, the least recently used of which goes first.
+
+    A subject whose volumes were decoded, or which is another in each epoch, is kept until the
+    next one is opened and no longer: there is never room for two.
+
+    Examples
+    --------
+    >>> Shelf().take(0, epoch=0) is None
+    True
+    """
+
+    def __init__(self) -> None:
+        self._lasting: OrderedDict[int, Opened] = OrderedDict()
+        self._voxels = 0
+        self._last: tuple[tuple[int, int], Opened] | None = None
+
+    def take(self, subject: int, epoch: int) -> Opened | None:
+        """Return a subject that is kept; else make room for it."""
+        if subject in self._lasting:
+            self._lasting.move_to_end(subject)
+            return self._lasting[subject]
+        if self._last is not None and self._last[0] == (subject, epoch):
+            return self._last[1]
+        self._last = None  # before the next volume is decoded, not after
+        return None
+
+    def put(self, subject: int, epoch: int, opened: Opened) -> None:
+        """Keep a subject that is not needed at the moment."""
+        if not opened.is_lasting:
+            self._last = (subject, epoch), opened
+        elif subject not in self._lasting:
+            self._lasting[subject] = opened
+            self._voxels += math.prod(opened.spatial_shape)
+            while len(self._lasting) > 1 and self._is_too_much():
+                _, gone = self._lasting.popitem(last=False)
+                self._voxels -= math.prod(gone.spatial_shape)
+
+    def _is_too_much(self) -> bool:
+        return len(self._lasting) > MOST_SUBJECTS or self._voxels > MOST_VOXELS

@@ -1,0 +1,58 @@
+"""A shelf keeps what costs little, up to its bounds, and one decoded volume."""
+
+from __future__ import annotations
+
+import pytest
+from changing import make_subjects
+
+from voxloom.loading import _shelf
+from voxloom.loading._shelf import Shelf
+from voxloom.loading._slots import Layout
+from voxloom.loading._work import Opened
+
+
+def opened(*, is_lasting: bool, side: int = 10) -> Opened:
+    shape = side, side, side
+    subject = make_subjects(1)[0]
+    return Opened(subject, Layout((), 0), lambda patch, epoch: (0, 0, 0), shape, is_lasting)
+
+
+def kept(shelf: Shelf, subjects: range, epoch: int = 0) -> list[int]:
+    return [subject for subject in subjects if shelf.take(subject, epoch) is not None]
+
+
+def test_a_lasting_subject_is_kept_over_epochs() -> None:
+    shelf, one = Shelf(), opened(is_lasting=True)
+    shelf.put(4, 0, one)
+    assert shelf.take(4, epoch=9) is one
+
+
+def test_what_was_decoded_is_kept_for_its_epoch_until_the_next_is_asked_for() -> None:
+    shelf, one = Shelf(), opened(is_lasting=False)
+    shelf.put(4, 0, one)
+    assert shelf.take(4, epoch=0) is one
+    assert shelf.take(4, epoch=1) is None
+    assert shelf.take(4, epoch=0) is None
+
+
+def test_the_least_recently_used_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_shelf, "MOST_SUBJECTS", 3)
+    shelf = Shelf()
+    for subject in range(3):
+        shelf.put(subject, 0, opened(is_lasting=True))
+    shelf.take(0, epoch=0)
+    shelf.put(3, 0, opened(is_lasting=True))
+    assert kept(shelf, range(4)) == [0, 2, 3]
+
+
+def test_large_volumes_take_the_room_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_shelf, "MOST_VOXELS", 8 * 10**3)
+    shelf = Shelf()
+    for subject in range(5):
+        shelf.put(subject, 0, opened(is_lasting=True, side=10))
+    shelf.put(5, 0, opened(is_lasting=True, side=20))
+    assert kept(shelf, range(6)) == [5]
+    shelf.put(6, 0, opened(is_lasting=True, side=30))
+    assert kept(shelf, range(7)) == [6]  # one is kept, however large it is
+    shelf.put(7, 0, opened(is_lasting=True, side=10))
+    assert kept(shelf, range(8)) == [7]
