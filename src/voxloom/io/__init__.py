@@ -15,6 +15,7 @@ from voxloom.io._registry import Opener, known_suffixes, open_volume, register_r
 from voxloom.io._source import Array, ArraySource, Shape4, VolumeSource
 from voxloom.io._tiff import TiffSource
 from voxloom.io._write import nifti_parts, write_nifti
+from voxloom.io._write_volume import write_volume
 from voxloom.io._zarr import ZarrSource
 from voxloom.io._zarr_write import chunk_for, write_zarr
 
@@ -46,5 +47,6 @@ __all__ = [
     "reversed_axes",
     "write_nifti",
     "write_reversed",
+    "write_volume",
     "write_zarr",
 ]

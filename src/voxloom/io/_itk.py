@@ -238,3 +238,32 @@ def find_series(folder: str) -> dict[str, tuple[str, ...]]:
     with decoding(folder, "SimpleITK"):
         names = series.GetGDCMSeriesIDs(folder)
         return {name: tuple(series.GetGDCMSeriesFileNames(folder, name)) for name in names}
+
+
+def write_itk(path: str, voxels: Array, affine: Affine) -> None:
+    """Write a volume ``(C, W, H, D)`` in a format of ITK; channels become components.
+
+    Raises
+    ------
+    UnknownFormatError
+        If ITK has no such type, or cannot write it in this format.
+    MissingExtraError
+        If SimpleITK is not installed.
+    """
+    itk = import_extra("SimpleITK", "itk")
+    stored = voxels.transpose(3, 2, 1, 0)
+    has_components = len(voxels) > 1
+    lps = _LPS_TO_RAS @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    try:
+        image = itk.GetImageFromArray(
+            stored if has_components else stored[..., 0], isVector=has_components
+        )
+        image.SetSpacing(spacing.tolist())
+        image.SetOrigin(lps[:3, 3].tolist())
+        image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+        itk.WriteImage(image, path)
+    except (RuntimeError, TypeError, KeyError) as error:
+        raise UnknownFormatError(
+            f"{path}: ITK cannot write {voxels.dtype} voxels there, {' '.join(str(error).split())}"
+        ) from error

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from voxloom._errors import FrozenError, ImageError, UnknownImageError, VoxloomError
 from voxloom._pictures import show
 from voxloom.geometry import Affine, Box, Shape3, Space, as_affine, box_of_slices
-from voxloom.io import Array, ArraySource, ReaderSource, Shape4, VolumeSource, write_nifti
+from voxloom.io import Array, ArraySource, ReaderSource, Shape4, VolumeSource, write_volume
 from voxloom.subjects._keys import AFFINE, DATA, INTENSITY, LABEL, PATH, SAMPLING_MAP, STEM, TYPE
 from voxloom.subjects._paths import (
     AnyPath,
@@ -287,8 +287,8 @@ class Image(Mapping[str, Any]):
         return self.array
 
     def save(self, path: AnyPath) -> None:
-        """Write the voxels and the affine as NIfTI. See `voxloom.io.write_nifti`."""
-        write_nifti(path, self.read(), self.affine)
+        """Write the voxels and the affine, as NIfTI or else. See `voxloom.io.write_volume`."""
+        write_volume(path, self.read(), self.affine)
 
     def plot(self, channel: int | None = None, **options: Any) -> Figure:
         """Return a picture in three planes. See `voxloom.view.plot_image` for its options."""
