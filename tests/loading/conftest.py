@@ -35,8 +35,6 @@ def make_queue() -> Iterator[Callable[..., Queue]]:
         dataset = SubjectsDataset(subjects or make_subjects(count), transform)
         # By default these subjects would be shuffled, and no volume would ever be held.
         options = {"seed": 7, "schedule": "spread", **options}
-        if options.get("num_workers"):  # small voxels in memory would be left to threads
-            options.setdefault("executor", "processes")
         queue = Queue(dataset, max_length, samples, UniformSampler(patch_size), **options)
         made.append(queue)
         return queue

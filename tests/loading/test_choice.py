@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,9 @@ class Others(SubjectsDataset):
 
 
 @pytest.fixture
-def make() -> Iterator[Make]:
+def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     made: list[Queue] = []
+    monkeypatch.setattr(_choice, "_LEAST_SENT_BYTES", 0)  # small voxels count as many
 
     def make_queue(subjects: Any = None, sampler: Any = None, kind: Any = SubjectsDataset,
                    transform: Any = None, **options: Any) -> Queue:  # fmt: skip
@@ -81,10 +81,14 @@ def test_voxels_in_memory_are_cut_in_threads_unless_they_hold_the_lock(
     assert f"executor: {executor}, {stats.reason}\n" in str(stats)
 
 
-def test_files_that_are_read_by_region_are_as_good_as_memory(
-    make: Make, shares: list[float], tmp_path: Path
+def test_few_voxels_in_memory_are_sent_to_processes(
+    make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert make(save(tmp_path, ".nii")).stats().executor == "threads"
+    monkeypatch.setattr(_choice, "lock_share", None)
+    [subject, *_] = changing.make_subjects(3)
+    monkeypatch.setattr(_choice, "_LEAST_SENT_BYTES", 3 * subject.t1.array.nbytes + 1)
+    stats = make().stats()
+    assert (stats.executor, stats.reason) == ("processes (spawn)", "few voxels are in memory")
 
 
 def read_it(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -111,12 +115,13 @@ def test_code_of_the_user_runs_in_processes_and_not_in_a_probe(
     assert (stats.executor, stats.reason) == ("processes (spawn)", reason)
 
 
-def test_volumes_that_are_decoded_whole_are_left_to_processes(
-    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_files_are_left_to_processes(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, suffix: str
 ) -> None:
     monkeypatch.setattr(_choice, "lock_share", None)
-    assert make(save(tmp_path, ".nii.gz")).stats().reason == "whole volumes are decoded"
-    own = [Subject(t1=ScalarImage(tmp_path / "0.nii.gz", reader=read_it))]
+    assert make(save(tmp_path, suffix)).stats().reason == "voxels are read from files"
+    own = [Subject(t1=ScalarImage(tmp_path / f"0{suffix}", reader=read_it))]
     assert make(own).stats().executor == "processes (spawn)"
 
 
@@ -129,12 +134,9 @@ def test_a_python_without_a_global_lock_is_not_probed(
     assert (stats.executor, stats.reason) == ("threads", "this Python has no global lock")
 
 
-def test_a_patch_that_cannot_be_made_is_named_in_its_turn(make: Make, tmp_path: Path) -> None:
-    subjects = save(tmp_path, ".nii")
-    queue = make(subjects, start_background=False)
-    for path in tmp_path.iterdir():
-        os.truncate(path, 400)  # the header is whole
-    with pytest.raises(OSError, match=r"subject \d.*plan index 0"):
+def test_a_patch_that_cannot_be_made_is_named_in_its_turn(make: Make) -> None:
+    queue = make(sampler=UniformSampler(400), start_background=False)
+    with pytest.raises(RuntimeError, match=r"plan index 0"):
         list(queue)
     assert queue.stats().reason == "the first patch could not be made"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,10 +10,12 @@ import numpy as np
 from voxloom.loading._execution import ExecutorName, choose_executor
 from voxloom.loading._lock_probe import lock_is_global, lock_share
 from voxloom.loading._work import Workshop, WorkSpec
-from voxloom.subjects import Image, Subject, SubjectsDataset
+from voxloom.subjects import Subject, SubjectsDataset
 
 # From this share on, one thread that works keeps the trainer waiting too often.
 _MOST_LOCKED: Final = 0.25
+# Less than this is sent to each process without a thought.
+_LEAST_SENT_BYTES: Final = 2**26
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,10 @@ def asked_for(wanted: str | None, num_workers: int) -> Choice:
 def choose_by_work(spec: WorkSpec, first: Subject | None, subject: int) -> Choice:
     """Return who should work, when it is left to us.
 
-    Threads, where nothing but our own code runs on voxels that are in memory or read by region
-    from local files, and a patch made here and now shows that it lets the interpreter's lock
-    go; else processes, which can be ended when they hang and may die without the trainer.
+    Threads, where nothing but our own code runs on so many voxels in memory that sending them
+    to each process would cost, and a patch made here and now shows that it lets the
+    interpreter's lock go; else processes, which can be ended when they hang and may die
+    without the trainer.
 
     Parameters
     ----------
@@ -75,8 +77,11 @@ def choose_by_work(spec: WorkSpec, first: Subject | None, subject: int) -> Choic
     images = first.get_images_dict(intensity_only=False).values()
     if not lock_is_global() and all(_is_ours(image.source) for image in images):
         return Choice("threads", "this Python has no global lock")
-    reason = next((reason for image in images if (reason := _far_reason(image))), None)
-    return _choose_by_lock(spec, subject) if reason is None else Choice("processes", reason)
+    if not all(image.is_loaded for image in images):
+        return Choice("processes", "voxels are read from files")
+    if sum(image.array.nbytes for image in images) * len(spec.dataset) < _LEAST_SENT_BYTES:
+        return Choice("processes", "few voxels are in memory")
+    return _choose_by_lock(spec, subject)
 
 
 def _choose_by_lock(spec: WorkSpec, subject: int) -> Choice:
@@ -93,20 +98,6 @@ def _choose_by_lock(spec: WorkSpec, subject: int) -> Choice:
         return Choice("processes", "the first patch could not be made")
     name: ExecutorName = "threads" if share <= _MOST_LOCKED else "processes"
     return Choice(name, f"a patch holds the interpreter's lock for {share:.0%} of its time")
-
-
-def _far_reason(image: Image) -> str | None:
-    """Return why an image is better read in another process, if it is."""
-    if image.is_loaded:
-        return None
-    if not _is_ours(image.source):
-        return "a reader is code of yours"
-    if not image.source.reads_regions:
-        return "whole volumes are decoded"
-    paths = image.path if isinstance(image.path, tuple) else (image.path,)
-    if all(path is None or Path(path).exists() for path in paths):
-        return None
-    return "files are no local ones"
 
 
 def _is_ours(thing: Any) -> bool:
