@@ -32,7 +32,7 @@ def make_subjects(held: list[tuple[int, ...]] = HELD) -> list[Subject]:
 
 def make_queue(dataset: SubjectsDataset, **options: Any) -> Queue:
     sampler = LabelSampler(3, "seg", SHARES, balance="dataset")
-    options = {"seed": 1, **options}
+    options = {"seed": 1, "schedule": "spread", **options}
     return Queue(dataset, 24, options.pop("samples", 4), sampler, **options)
 
 

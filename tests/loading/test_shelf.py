@@ -14,7 +14,8 @@ from voxloom.loading._work import Opened
 def opened(*, is_lasting: bool, side: int = 10) -> Opened:
     shape = side, side, side
     subject = make_subjects(1)[0]
-    return Opened(subject, Layout((), 0), lambda patch, epoch: (0, 0, 0), shape, is_lasting)
+    layout = Layout((), 0)
+    return Opened(subject, layout, lambda patch, epoch: (0, 0, 0), shape, is_lasting=is_lasting)
 
 
 def kept(shelf: Shelf, subjects: range, epoch: int = 0) -> list[int]:
