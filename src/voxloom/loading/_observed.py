@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import Dataset
 
 from voxloom._errors import QueueError
-from voxloom._pictures import show
+from voxloom._upstairs import show
 from voxloom.loading._advice import advise
 from voxloom.loading._choice import Choice
 from voxloom.loading._dispatcher import Dispatcher

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from voxloom._errors import EmptyProbabilityMapError, SamplerError
-from voxloom._pictures import show
 from voxloom._random import Stream
+from voxloom._upstairs import show
 from voxloom.geometry import Box, Index3, Shape3
 from voxloom.patches._cut import cut
 from voxloom.patches._padding import PaddingMode, parse_padding_mode

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voxloom._errors import FrozenError, ImageError, UnknownImageError, VoxloomError
-from voxloom._pictures import show
+from voxloom._upstairs import show
 from voxloom.geometry import Affine, Box, Shape3, Space, as_affine, box_of_slices
 from voxloom.io import Array, ArraySource, ReaderSource, Shape4, VolumeSource, write_volume
 from voxloom.subjects._keys import AFFINE, DATA, INTENSITY, LABEL, PATH, SAMPLING_MAP, STEM, TYPE

@@ -11,8 +11,7 @@ from voxloom._errors import (
     SubjectError,
     UnknownImageError,
 )
-from voxloom._pictures import show
-from voxloom._upstairs import call_by_name
+from voxloom._upstairs import call_by_name, show
 from voxloom.geometry import Box, Shape3, Space, box_of_slices
 from voxloom.io import Shape4
 from voxloom.subjects._default_collate import register_in_torch
