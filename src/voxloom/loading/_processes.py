@@ -25,7 +25,17 @@ from typing import Any, Final, Literal, final
 from voxloom._errors import QueueError
 from voxloom.loading._bench import Bench
 from voxloom.loading._board import Board, Position
-from voxloom.loading._messages import Began, Broken, Command, Event, Lost, Made, Ready, failure
+from voxloom.loading._messages import (
+    Began,
+    Broken,
+    Command,
+    Event,
+    Lost,
+    Made,
+    Open,
+    Ready,
+    failure,
+)
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._work import WorkSpec
 
@@ -192,19 +202,29 @@ def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory, board: Boar
 
 
 def _obey(bench: Bench, commands: tuple[Command, ...], pipe: Connection, board: Board) -> None:
-    """Carry out commands; report what is made every few milliseconds, and all else at once."""
+    """Carry out commands; report what is made every few milliseconds, and all else at once.
+
+    Before a subject is opened, which may take long, what was made is reported: it may be due.
+    """
     kept: list[Event] = []
     since = time.perf_counter()
     for command in commands:
+        if isinstance(command, Open) and not command.is_known:
+            _ship(pipe, board, kept)
         for event in bench.obey(command):
             kept.append(event)
             if not isinstance(event, Made) or time.perf_counter() - since > _REPORT_EVERY_S:
-                board.enter("ship")
-                _report(pipe, *kept)
-                kept, since = [], time.perf_counter()
+                _ship(pipe, board, kept)
+                since = time.perf_counter()
+    _ship(pipe, board, kept)
+
+
+def _ship(pipe: Connection, board: Board, kept: list[Event]) -> None:
+    """Report what is kept, if anything is, and keep it no longer."""
     if kept:
         board.enter("ship")
         _report(pipe, *kept)
+        kept.clear()
 
 
 def _make_bench(pipe: Connection, payload: bytes, memory: SlotMemory, board: Board) -> Bench:
