@@ -45,18 +45,6 @@ def test_all_tensors_are_on_the_device(make_queue: MakeQueue) -> None:
     assert {tensor.device.type for tensor in tensors} == {"cuda"}
 
 
-def test_memory_of_the_device_is_used_again(make_queue: MakeQueue) -> None:
-    queue = make_queue(
-        subjects=changing.make_subjects(12, side=40), patch_size=32, num_workers=1, max_length=12
-    )
-    reserved = []
-    for _ in range(4):
-        for _batch in queue.batches(4, device="cuda"):
-            torch.cuda.synchronize()
-        reserved.append(torch.cuda.memory_reserved())
-    assert reserved[0] == reserved[-1]
-
-
 def test_a_trainer_with_a_stream_of_its_own_sees_whole_batches(
     make_queue: MakeQueue, sign: Sign
 ) -> None:
