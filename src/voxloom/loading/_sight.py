@@ -137,7 +137,7 @@ class Course:
 
 
 def recall(queue: ObservedQueue) -> Course:
-    """Return what happened in a queue: the last 10,000 reports and 100,000 patches.
+    """Return what happened in a queue: the last 5,000 reports, waits, patches and batches.
 
     Examples
     --------

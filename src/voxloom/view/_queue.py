@@ -28,7 +28,7 @@ def plot_queue(queue: Queue) -> Figure:
     From above: finished patches in the queue, under the bound `max_length`; how long the
     trainer waited for each batch; how many workers were at each stage; from how many subjects
     the patches of each batch came, beside what a global shuffle would give. Of a long run the
-    last 10,000 reports of workers are shown.
+    last 5,000 reports of workers are shown.
 
     Parameters
     ----------
