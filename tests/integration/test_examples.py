@@ -12,6 +12,7 @@ from voxloom.datasets import write_phantoms
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TESTED_ELSEWHERE = {"demo.py"}
+LEAVING = Path(__file__).parent / "scripts" / "leaving.py"
 
 
 def run(script: Path, *arguments: str, launcher: tuple[str, ...] = ()) -> str:
@@ -50,7 +51,7 @@ def test_lightning_goes_on_in_the_middle_of_an_epoch() -> None:
 
 def test_each_rank_has_patches_of_its_own() -> None:
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29571")
-    output = run(EXAMPLES / "several_gpus.py", launcher=torchrun)
+    output = run(EXAMPLES / "several_gpus.py", launcher=(*torchrun, str(LEAVING)))
     for epoch in range(2):
         seen = re.findall(rf"epoch {epoch} rank \d subjects \[(.*)\]", output)
         numbers = [int(number) for line in seen for number in line.split(",")]

@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import numpy as np
 import torch
+from leaving import leave
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
@@ -64,7 +65,9 @@ def main(kind: str, folder: Path) -> None:
     trainer.fit(model, datamodule=data, ckpt_path=checkpoint)
     data.queue.close()
     (folder / f"{kind}-{trainer.global_rank}.json").write_text(json.dumps(model.seen))
+    trainer.strategy.barrier()  # the first rank ends the test, which reads what both wrote
 
 
 if __name__ == "__main__":
     main(sys.argv[1], Path(sys.argv[2]))
+    leave()
