@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 import time
@@ -16,18 +15,13 @@ from torch.utils.data import get_worker_info
 
 from voxloom._errors import QueueError
 from voxloom._random import Stream
+from voxloom.loading._arguments import check_arguments, draw_seed, whole
 from voxloom.loading._balance import balance_labels
 from voxloom.loading._batch import as_subject_patch
 from voxloom.loading._choice import asked_for, choose_by_work
+from voxloom.loading._course import Course, RankOptions
 from voxloom.loading._dispatcher import Dispatcher
-from voxloom.loading._epochs import (
-    DrawnVisits,
-    Epochs,
-    SampledVisits,
-    choose_visits,
-    count_patches,
-    peek_subjects,
-)
+from voxloom.loading._epochs import choose_visits, count_patches, peek_subjects
 from voxloom.loading._execution import ExecutorName, make_executor
 from voxloom.loading._failures import describe
 from voxloom.loading._faults import FaultOptions
@@ -39,14 +33,12 @@ from voxloom.loading._observed import ObservedQueue
 from voxloom.loading._patch_transform import PatchTransform, check_patch_transform
 from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule
 from voxloom.loading._processes import StartMethod
-from voxloom.loading._ranks import agree_on, find_share
 from voxloom.loading._replacement import OnError
 from voxloom.loading._revisits import revisits_for
 from voxloom.loading._running import Patch
 from voxloom.loading._schedule import choose_schedule
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import SlotMemory
-from voxloom.loading._state import fingerprint, make_state, read_state
 from voxloom.loading._work import WorkSpec
 from voxloom.patches import GridSampler, PatchSampler
 from voxloom.subjects import Subject, as_subject, teach_default_collate
@@ -171,47 +163,36 @@ class Queue(ObservedQueue):
         max_replaced: int | None = None,
         timeout: float = 300.0,
     ) -> None:
-        _check_arguments(subjects_dataset, sampler, start_method)
-        _check_whole("max_length", max_length, least=1)
-        _check_whole("samples_per_volume", samples_per_volume, least=1)
-        _check_whole("num_workers", num_workers, least=0)
-        if seed is not None:
-            _check_whole("seed", seed)
+        check_arguments(subjects_dataset, sampler, start_method)
         self.subjects_dataset = subjects_dataset
-        self.max_length = int(max_length)
-        self.samples_per_volume = int(samples_per_volume)
-        self.sampler = sampler
-        self.num_workers = int(num_workers)
+        self.max_length = whole("max_length", max_length, least=1)
+        self.samples_per_volume = whole("samples_per_volume", samples_per_volume, least=1)
+        self.num_workers = whole("num_workers", num_workers, least=0)
         self.verbose = verbose
         self._start_method: StartMethod = start_method
         self._executor = asked_for(executor, self.num_workers)
         self._patch_transform = check_patch_transform(patch_transform)
         self._subjects = peek_subjects(subjects_dataset)
-        self._counts = count_patches(self._subjects, self.samples_per_volume, sampler)
+        counts = count_patches(self._subjects, self.samples_per_volume, sampler)
         self._faults = FaultOptions.of(
-            on_error, retries, max_replaced, timeout, num_subjects=len(self._counts)
+            on_error, retries, max_replaced, timeout, num_subjects=len(counts)
         )
-        self._seed_is_given = seed is not None
-        self._options = PlanOptions(
-            seed=_draw_seed() if seed is None else int(seed),
+        keeps_order = not shuffle_patches or not (shuffle_subjects or subject_weights is not None)
+        options = PlanOptions(
+            seed=draw_seed() if seed is None else whole("seed", seed),
             max_length=self.max_length,
             shuffle_subjects=bool(shuffle_subjects),
             shuffle_patches=bool(shuffle_patches),
             schedule=choose_schedule(
-                schedule,
-                subjects_dataset,
-                self._subjects,
-                sampler,
-                keeps_order=not shuffle_patches
-                or not (shuffle_subjects or subject_weights is not None),
+                schedule, subjects_dataset, self._subjects, sampler, keeps_order=keeps_order
             ),
         )
-        self._ranks = rank, world, lanes
-        self.sampler, shares = balance_labels(sampler, subjects_dataset, self._counts)
-        self._visits = choose_visits(
-            subject_sampler, subject_weights, shares, self._options, len(self._counts)
+        self.sampler, shares = balance_labels(sampler, subjects_dataset, counts)
+        visits = choose_visits(subject_sampler, subject_weights, shares, options, len(counts))
+        ranks = RankOptions(rank, world, lanes)
+        self._course = Course(
+            self._subjects, counts, options, visits, ranks, seed_is_given=seed is not None
         )
-        self._epochs = self._current_epochs()
         self._epoch = self._delivered = 0
         self._is_open = False
         self._asked: set[int] = set()
@@ -230,14 +211,12 @@ class Queue(ObservedQueue):
     @property
     def seed(self) -> int:
         """The seed of the run, given or drawn."""
-        return self._options.seed
+        return self._course.options.seed
 
     @property
     def num_subjects(self) -> int:
         """Number of subjects that an epoch visits."""
-        if isinstance(self._visits, SampledVisits):
-            return len(self._visits)
-        return len(self._counts)
+        return self._course.num_subjects
 
     @property
     def num_patches(self) -> int:
@@ -252,7 +231,7 @@ class Queue(ObservedQueue):
     def __len__(self) -> int:
         if not self._is_open:
             self._notice_ranks()
-        return self._epochs.length(self._epoch)
+        return self._course.epochs.length(self._epoch)
 
     def __getitem__(self, index: int) -> Subject:
         return self.__getitems__([index])[0]
@@ -312,7 +291,7 @@ class Queue(ObservedQueue):
             What ``DataLoader(queue, batch_size)`` gives, with voxels copied once; or, with
             `zero_copy`, a mapping of the same items.
         """
-        _check_whole("batch_size", batch_size, least=1)
+        whole("batch_size", batch_size, least=1)
         target = None if device is None else torch.device(device)
         return self._batches(batch_size, drop_last, choose_way(self.num_workers, target, zero_copy))
 
@@ -352,7 +331,7 @@ class Queue(ObservedQueue):
 
     def plan(self, epoch: int) -> EpochPlan:
         """Return the plan of an epoch: which patches leave, in which order."""
-        return self._epochs.plan(epoch)
+        return self._course.epochs.plan(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the queue is: JSON, a few hundred bytes.
@@ -360,8 +339,7 @@ class Queue(ObservedQueue):
         It counts the patches that were handed out. The state at the end of an epoch is that at
         the start of the next.
         """
-        delivered = self._delivered * self._epochs.share.world
-        state = self._state_at(self._epoch, delivered)
+        state = self._course.state(self._epoch, self._delivered)
         state["replaced"] = self._faults.replacements.state((self._epoch, self._delivered))
         return state
 
@@ -373,11 +351,8 @@ class Queue(ObservedQueue):
         StateError
             A ValueError, if the state is of a queue with other subjects, seed or plan.
         """
-        epoch, delivered = read_state(state, self._state_at(0, 0))
-        if isinstance(self._visits, SampledVisits):
-            self._visits.restore(state.get("visits"))
+        self._epoch, self._delivered = self._course.restore(state)
         self._faults.replacements.restore(state.get("replaced"))
-        self._epoch, self._delivered = epoch, delivered // self._epochs.share.world
         self._leave_pass()
         if self._dispatcher is not None:
             self._dispatcher.seek(self._epoch, self._delivered)
@@ -408,31 +383,6 @@ class Queue(ObservedQueue):
             f"epoch={self._epoch}, delivered={self._delivered})"
         )
 
-    @functools.cached_property
-    def _fingerprint(self) -> str:
-        drawn = self._visits.edges.tolist() if isinstance(self._visits, DrawnVisits) else ()
-        return fingerprint(self._subjects, self._counts, drawn)
-
-    def _state_at(self, epoch: int, delivered: int) -> dict[str, Any]:
-        total = self._epochs.length(epoch) * self._epochs.share.world
-        lanes = self._epochs.share.lanes
-        state = make_state(self._options, lanes, self._fingerprint, total, epoch, delivered)
-        if isinstance(self._visits, SampledVisits):
-            state["visits"] = self._visits.known_from(epoch)
-        return state
-
-    def _current_epochs(self) -> Epochs:
-        """Return the epochs of this rank, as ranks are known now."""
-        rank, world, lanes = self._ranks
-        if rank is None and isinstance(self._visits, SampledVisits):
-            rank, world = 0, 1  # the sampler deals the subjects out to the ranks
-        share = find_share(rank, world, lanes)
-        if self.max_length < share.lanes:
-            raise ValueError(
-                f"max_length is at least the number of lanes, {share.lanes}; got {self.max_length}"
-            )
-        return Epochs(self._counts, self._options, share, self._visits)
-
     def _load_first(self) -> Subject:
         """Return the first item of a data set that does not show its subjects unloaded."""
         stream = Stream(self.seed, "transform", 0)
@@ -444,22 +394,22 @@ class Queue(ObservedQueue):
 
     def _start(self) -> Dispatcher:
         if self._dispatcher is None:
-            self._agree_with_other_ranks()
+            self._course.agree()
             self._choose_executor()
             memory = SlotMemory(self._num_slots(), shared=self._executor.executor == "processes")
             self._dispatcher = Dispatcher(
-                self._epochs.plan,
+                self._course.epochs.plan,
                 self._make_executor(memory),
                 memory,
                 is_background=self.num_workers > 0,
                 describe=functools.partial(describe, self._subjects),
                 faults=self._faults.with_substitutes(
                     self.seed,
-                    self._epochs.subjects,
-                    self._epochs.counts if isinstance(self.sampler, GridSampler) else None,
+                    self._course.epochs.subjects,
+                    self._course.epochs.counts if isinstance(self.sampler, GridSampler) else None,
                 ),
                 meter=self._meter,
-                alone=self._options.takes_single_patches,
+                alone=self._course.options.takes_single_patches,
             )
             weakref.finalize(self, self._dispatcher.close)
             self._dispatcher.seek(self._epoch, self._delivered)
@@ -468,7 +418,7 @@ class Queue(ObservedQueue):
 
     def _choose_executor(self) -> None:
         if not self._executor.reason:
-            subject = int(self._epochs.subjects(self._epoch)[0])
+            subject = int(self._course.epochs.subjects(self._epoch)[0])
             self._executor = choose_by_work(self._work(), self._subjects[subject], subject)
 
     def _make_executor(self, memory: SlotMemory) -> Executor:
@@ -476,26 +426,16 @@ class Queue(ObservedQueue):
         return make_executor(name, work, memory, self.num_workers, self._start_method)
 
     def _work(self) -> WorkSpec:
-        revisits = revisits_for(self.subjects_dataset, self._epochs, self._visits)
+        revisits = revisits_for(self.subjects_dataset, self._course.epochs, self._course.visits)
         return WorkSpec(
             self.subjects_dataset, self.sampler, self.seed, self._patch_transform, revisits
         )
 
-    def _agree_with_other_ranks(self) -> None:
-        """Look ranks up, which may have come to be since the queue was made, and share a seed."""
-        epochs = self._current_epochs()
-        if epochs.share.world > 1 and not self._seed_is_given:
-            self._options = dataclasses.replace(self._options, seed=agree_on(self.seed))
-            self._seed_is_given = True
-            epochs = self._current_epochs()
-        self._epochs = epochs
-
     def _notice_ranks(self) -> None:
         """Follow ranks that came to be after the queue was made, or its workers began."""
-        epochs = self._current_epochs()
-        if epochs.share != self._epochs.share:
+        if self._course.has_other_ranks():
             self._stop()
-            self._dispatcher, self._epochs = None, epochs
+            self._dispatcher = None
 
     def _begin_pass(self) -> int:
         if self._is_open and self._delivered:
@@ -573,26 +513,3 @@ class Queue(ObservedQueue):
     def _log(self, message: str, *values: object) -> None:
         if self.verbose:
             _logger.info(message, *values)
-
-
-def _check_arguments(dataset: Any, sampler: Any, start_method: str) -> None:
-    if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
-        raise TypeError(
-            f"a queue takes a SubjectsDataset, got {type(dataset).__name__}; "
-            f"use Queue(SubjectsDataset(subjects), ...)"
-        )
-    if not isinstance(sampler, PatchSampler | GridSampler):
-        raise TypeError(f"a queue takes a PatchSampler, got {type(sampler).__name__}")
-    if start_method not in ("spawn", "forkserver"):
-        raise ValueError(f"workers start by 'spawn' or 'forkserver', got {start_method!r}")
-
-
-def _check_whole(name: str, value: Any, *, least: int | None = None) -> None:
-    is_whole = hasattr(value, "__index__") and not isinstance(value, bool)
-    if not is_whole or (least is not None and value < least):
-        bound = "" if least is None else f" of at least {least}"
-        raise ValueError(f"{name} is a whole number{bound}, got {value!r}")
-
-
-def _draw_seed() -> int:
-    return int(torch.randint(2**63 - 1, (1,), dtype=torch.int64).item())

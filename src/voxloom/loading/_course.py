@@ -1,0 +1,137 @@
+"""The course of a run: which patches leave when on this rank, and the state that says where."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from voxloom.loading._epochs import DrawnVisits, Epochs, SampledVisits, Visits
+from voxloom.loading._plan import PlanOptions, Share
+from voxloom.loading._ranks import agree_on, find_share
+from voxloom.loading._state import fingerprint, make_state, read_state
+from voxloom.subjects import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class RankOptions:
+    """Which rank this is of how many, and the lanes that they share; None is looked up late."""
+
+    rank: int | None = None
+    world: int | None = None
+    lanes: int | None = None
+
+
+@final
+class Course:
+    """The epochs of a run, as a rank sees them.
+
+    Ranks are looked up late, and a seed that was drawn is agreed on once they can talk: a queue
+    may be made before `torch.distributed` is initialised.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject or None
+        Unloaded, or None where the data set does not show them.
+    counts : sequence of int
+        Patches of each subject, each time it is visited.
+    options : PlanOptions
+        What decides the order.
+    visits : callable, optional
+        Which subjects an epoch visits; by default each comes once.
+    ranks : RankOptions
+        What the user said about ranks.
+    seed_is_given : bool
+        Whether the seed was given, the same on all ranks, or drawn on each.
+
+    Raises
+    ------
+    ValueError
+        If ranks and lanes do not fit together, or there are more lanes than patches may be held.
+    """
+
+    def __init__(
+        self,
+        subjects: Sequence[Subject | None],
+        counts: Sequence[int],
+        options: PlanOptions,
+        visits: Visits | None,
+        ranks: RankOptions,
+        *,
+        seed_is_given: bool,
+    ) -> None:
+        self.options, self.visits = options, visits
+        self._subjects, self._counts = subjects, counts
+        self._ranks, self._seed_is_given = ranks, seed_is_given
+        self.epochs = self._current_epochs()
+
+    @property
+    def num_subjects(self) -> int:
+        """Number of subjects that an epoch visits."""
+        if isinstance(self.visits, SampledVisits):
+            return len(self.visits)
+        return len(self._counts)
+
+    def has_other_ranks(self) -> bool:
+        """Follow ranks that came to be since; tell whether that changed this rank's share."""
+        epochs = self._current_epochs()
+        if epochs.share == self.epochs.share:
+            return False
+        self.epochs = epochs
+        return True
+
+    def agree(self) -> None:
+        """Follow ranks that came to be since, and take the first one's seed if none was given."""
+        epochs = self._current_epochs()
+        if epochs.share.world > 1 and not self._seed_is_given:
+            self.options = dataclasses.replace(self.options, seed=agree_on(self.options.seed))
+            self._seed_is_given = True
+            epochs = self._current_epochs()
+        self.epochs = epochs
+
+    def state(self, epoch: int, delivered: int) -> dict[str, Any]:
+        """Return what is needed to go on after `delivered` patches of this rank in an epoch."""
+        share = self.epochs.share
+        total = self.epochs.length(epoch) * share.world
+        state = make_state(
+            self.options, share.lanes, self._fingerprint, total, epoch, delivered * share.world
+        )
+        if isinstance(self.visits, SampledVisits):
+            state["visits"] = self.visits.known_from(epoch)
+        return state
+
+    def restore(self, state: Mapping[str, Any]) -> tuple[int, int]:
+        """Return the epoch of a state and the patches of this rank delivered in it.
+
+        Raises
+        ------
+        StateError
+            A ValueError, if the state is of a run with other subjects, seed or plan.
+        """
+        epoch, delivered = read_state(state, self.state(0, 0))
+        if isinstance(self.visits, SampledVisits):
+            self.visits.restore(state.get("visits"))
+        return epoch, delivered // self.epochs.share.world
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        drawn = self.visits.edges.tolist() if isinstance(self.visits, DrawnVisits) else ()
+        return fingerprint(self._subjects, self._counts, drawn)
+
+    def _current_epochs(self) -> Epochs:
+        """Return the epochs of this rank, as ranks are known now."""
+        share = self._find_share()
+        if self.options.max_length < share.lanes:
+            raise ValueError(
+                f"max_length is at least the number of lanes, {share.lanes}; "
+                f"got {self.options.max_length}"
+            )
+        return Epochs(self._counts, self.options, share, self.visits)
+
+    def _find_share(self) -> Share:
+        ranks = self._ranks
+        if ranks.rank is None and isinstance(self.visits, SampledVisits):
+            return find_share(0, 1, ranks.lanes)  # the sampler deals subjects out to the ranks
+        return find_share(ranks.rank, ranks.world, ranks.lanes)
