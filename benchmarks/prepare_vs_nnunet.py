@@ -75,25 +75,36 @@ def time_nnunet(
     pairs: list[tuple[Path, Path]], workers: int, packages: Path | None
 ) -> tuple[float, int]:
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        environment = {
-            **os.environ,
-            **{f"nnUNet_{name}": str(root / name) for name in ("raw", "preprocessed", "results")},
-        }
-        if packages is not None:
-            environment["PYTHONPATH"] = str(packages)
-        lay_out(pairs, root / "raw" / DATASET)
-        number = DATASET[7:10]
+        took = preprocess_by_nnunet(pairs, Path(folder), workers, sys.executable, packages)
+        return took, size_of(Path(folder, "preprocessed"))
 
-        def run(entry: str, *options: str) -> None:
-            command = [sys.executable, "-c", NNUNET.format(entry), "-d", number, *options]
-            subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
 
-        run("extract_fingerprint_entry", "-np", str(workers))
-        run("plan_experiment_entry")
-        start = time.perf_counter()
-        run("preprocess_entry", "-c", "3d_fullres", "-np", str(workers))
-        return time.perf_counter() - start, size_of(root / "preprocessed")
+def preprocess_by_nnunet(
+    pairs: list[tuple[Path, Path]],
+    root: Path,
+    workers: int,
+    python: str,
+    packages: Path | None = None,
+) -> float:
+    """Let nnU-Net plan and preprocess into a folder; return the seconds of the preprocessing."""
+    environment = {
+        **os.environ,
+        **{f"nnUNet_{name}": str(root / name) for name in ("raw", "preprocessed", "results")},
+    }
+    if packages is not None:
+        environment["PYTHONPATH"] = str(packages)
+    lay_out(pairs, root / "raw" / DATASET)
+    number = DATASET[7:10]
+
+    def run(entry: str, *options: str) -> None:
+        command = [python, "-c", NNUNET.format(entry), "-d", number, *options]
+        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+    run("extract_fingerprint_entry", "-np", str(workers))
+    run("plan_experiment_entry")
+    start = time.perf_counter()
+    run("preprocess_entry", "-c", "3d_fullres", "-np", str(workers))
+    return time.perf_counter() - start
 
 
 def lay_out(pairs: list[tuple[Path, Path]], folder: Path) -> None:

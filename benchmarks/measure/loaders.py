@@ -73,6 +73,47 @@ def build_voxloom_cache(pairs: Pairs, work: Workload) -> Epoch:
     return epoch_with_cache
 
 
+def build_voxloom_prepared(pairs: Pairs, work: Workload) -> Epoch:
+    """voxloom on what `voxloom.prepare` wrote, in its default layout."""
+    return _voxloom_epochs("nifti", work)
+
+
+def build_voxloom_prepared_zarr(pairs: Pairs, work: Workload) -> Epoch:
+    """The same in the other layout."""
+    return _voxloom_epochs("zarr", work)
+
+
+def build_nnunet(pairs: Pairs, work: Workload) -> Epoch:
+    """nnU-Net's own loader in its own processes, on what its own preprocessing wrote."""
+    from batchgenerators.dataloading.nondet_multi_threaded_augmenter import (
+        NonDetMultiThreadedAugmenter,
+    )
+    from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+    from nnunetv2.utilities.label_handling.label_handling import LabelManager
+
+    labels = {"background": 0, **{f"structure {n}": n for n in LABELS}}
+    size = (work.patch_size,) * 3
+    loader = nnUNetDataLoader(
+        nnUNetDatasetBlosc2(f"{work.prepared}/nnunet"),
+        work.batch_size,
+        size,
+        size,
+        LabelManager(labels, None),
+        oversample_foreground_percent=1.0 if work.sampling == "label" else 0.0,
+    )
+    workers = work.num_workers
+    batches = NonDetMultiThreadedAugmenter(loader, None, workers, max(6, workers // 2))
+
+    def epoch() -> Iterator[Batch]:
+        for _ in range(work.patches // work.batch_size):
+            batch = next(batches)
+            numbers = [int(key.rpartition("_")[2]) for key in batch["keys"]]
+            yield batch["data"], batch["target"], numbers
+
+    return epoch
+
+
 def build_voxloom_dataloader(pairs: Pairs, work: Workload) -> Epoch:
     """The same queue of voxloom under a plain DataLoader."""
     from torch.utils.data import DataLoader
@@ -127,6 +168,20 @@ def _voxloom_queue(pairs: Pairs, work: Workload, cache: str | None = None) -> An
         num_workers=work.num_workers,
         seed=work.seed,
     )
+
+
+def _voxloom_epochs(layout: str, work: Workload) -> Epoch:
+    import voxloom
+
+    queue = voxloom.Queue(
+        voxloom.open_prepared(f"{work.prepared}/{layout}"),
+        work.max_length,
+        work.samples_per_volume,
+        _sampler_of(voxloom, work),
+        num_workers=work.num_workers,
+        seed=work.seed,
+    )
+    return lambda: _data_of(queue.batches(work.batch_size))
 
 
 def _sampler_of(library: Any, work: Workload) -> Any:
@@ -192,6 +247,9 @@ BUILDERS: dict[str, Callable[[Pairs, Workload], Epoch]] = {
     "voxloom": build_voxloom,
     "voxloom-cache": build_voxloom_cache,
     "voxloom-dataloader": build_voxloom_dataloader,
+    "voxloom-prepared": build_voxloom_prepared,
+    "voxloom-prepared-zarr": build_voxloom_prepared_zarr,
+    "nnunetv2": build_nnunet,
     "torchio": build_torchio,
     "monai": build_monai,
     "monai-persistent": build_monai_persistent,

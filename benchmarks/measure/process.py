@@ -16,7 +16,9 @@ BENCHMARKS = Path(__file__).resolve().parents[1]
 RUN_LIMIT_S = 900
 
 
-def run_watched(module: str, *arguments: str) -> tuple[dict[str, Any], TreeWatcher]:
+def run_watched(
+    module: str, *arguments: str, python: str = sys.executable
+) -> tuple[dict[str, Any], TreeWatcher]:
     """Return the JSON object in the last line a module printed, and what its tree used.
 
     Raises
@@ -27,7 +29,7 @@ def run_watched(module: str, *arguments: str) -> tuple[dict[str, Any], TreeWatch
     with (
         tempfile.TemporaryFile("w+") as output,
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", module, *arguments],
+            [python, "-W", "ignore", "-m", module, *arguments],
             stdout=output,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(_search_path())},
         ) as process,

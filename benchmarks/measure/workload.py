@@ -17,6 +17,7 @@ class Workload:
     ``spatial_shape`` and ``patch_size`` are voxels along (W, H, D); ``max_length`` counts
     patches and means something only to loaders that have a queue. ``delay_s`` is slept for each
     volume by a transform, in the worker: a cost that no other program on the machine changes.
+    ``prepared`` is the folder in which loaders of prepared data find theirs.
     """
 
     subjects: int = 12
@@ -30,6 +31,7 @@ class Workload:
     sampling: Sampling = "label"
     seed: int = 0
     delay_s: float = 0.0
+    prepared: str = ""
 
     def __post_init__(self) -> None:
         if self.samples_per_volume % self.batch_size:

@@ -161,10 +161,10 @@ def test_what_is_cached_is_read_by_region_and_brings_its_index(tmp_path: Path) -
         np.testing.assert_array_equal(image.read(), subject[name].source.read())
         np.testing.assert_array_equal(image.affine, subject[name].affine)
         assert list(image.items())[3:] == list(subject[name].items())[3:]  # paths and metadata
-    blocks = (3, 3, 2)
-    assert found.seg.source.stored_sums("label 1", blocks).sum() == (subject.seg.array == 1).sum()
-    assert found.weights.source.stored_sums("weights", blocks) is not None
-    assert found.t1.source.stored_sums("foreground", blocks) is None
+    held = found.seg.source.stored_array("label 1 values")
+    assert held.sum() == (subject.seg.array == 1).sum()
+    assert found.weights.source.stored_array("weights values") is not None
+    assert found.t1.source.stored_array("foreground values") is None
 
 
 def test_a_file_that_changes_is_decoded_again(tmp_path: Path) -> None:

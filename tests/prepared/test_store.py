@@ -30,7 +30,7 @@ def test_a_folder_without_a_store_is_refused(tmp_path: Path) -> None:
     [
         ("no JSON", "is not JSON"),
         ("[]", "is not the manifest of a prepared store"),
-        ('{"format": "voxloom prepared store", "version": 7}', "expected version 1, got 7"),
+        ('{"format": "voxloom prepared store", "version": 7}', "expected version 2, got 7"),
     ],
 )
 def test_another_manifest_is_refused(store: Path, manifest: str, message: str) -> None:

@@ -14,7 +14,7 @@ from voxloom._extras import import_extra
 from voxloom.geometry import Box
 from voxloom.io._failures import damaged, reading
 from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
-from voxloom.io._shapes import check_numbers, four_axes
+from voxloom.io._shapes import check_numbers, chunk_of, four_axes
 from voxloom.io._source import Array, VolumeSource
 
 _OPEN_FILES: Final = 32
@@ -68,6 +68,7 @@ class Blosc2Source(VolumeSource):
             check_numbers(self.path, stored.dtype)
             self.shape = four_axes(self.path, tuple(int(n) for n in stored.shape))
             self.dtype = stored.dtype.newbyteorder("=")
+            self.chunk_shape = chunk_of(stored.chunks)
             metadata = stored.schunk.vlmeta
             affine = metadata["affine"] if "affine" in metadata else np.eye(4)
         self.space = space_in(self.path, self.shape[1:], affine)

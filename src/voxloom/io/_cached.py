@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy.typing as npt
 
 from voxloom._errors import VolumeReadError
-from voxloom.geometry import Box, Shape3
+from voxloom.geometry import Box
 from voxloom.io._prepared import PreparedSource
 from voxloom.io._source import Array, VolumeSource
 
@@ -45,6 +45,7 @@ class CachedSource(VolumeSource):
     def __init__(self, copy: VolumeSource, original: VolumeSource) -> None:
         self.path = original.path
         self.shape, self.dtype, self.space = original.shape, original.dtype, original.space
+        self.chunk_shape = copy.chunk_shape
         self._copy, self._original = copy, original
         self._mapped: Array | None = copy.read()
 
@@ -60,12 +61,12 @@ class CachedSource(VolumeSource):
             voxels = self._mapped if box is None else self._mapped[(slice(None), *box.slices)]
         return voxels if voxels.dtype == self.dtype else voxels.view(self.dtype)
 
-    def stored_sums(self, name: str, blocks: Shape3) -> npt.NDArray[Any] | None:
-        """Return sums over blocks that are kept beside the copy, or None. See `PreparedSource`."""
+    def stored_array(self, name: str) -> npt.NDArray[Any] | None:
+        """Return a part of the index beside the copy, or None. See `PreparedSource`."""
         if not isinstance(self._copy, PreparedSource):
             return None
         try:
-            return self._copy.stored_sums(name, blocks)
+            return self._copy.stored_array(name)
         except VolumeReadError:
             return None
 

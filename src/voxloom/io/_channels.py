@@ -49,6 +49,7 @@ class ChannelSource(VolumeSource):
         self.dtype = np.result_type(*(source.dtype for source in self.sources))
         self.space = first.space
         self.reads_regions = all(source.reads_regions for source in self.sources)
+        self.chunk_shape = first.chunk_shape
         self.path = first.path
 
     def read(self, box: Box | None = None) -> Array:

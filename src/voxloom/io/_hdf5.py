@@ -12,7 +12,7 @@ from voxloom._errors import VolumeReadError
 from voxloom._extras import import_extra
 from voxloom.geometry import Box
 from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
-from voxloom.io._shapes import check_numbers, four_axes
+from voxloom.io._shapes import check_numbers, chunk_of, four_axes
 from voxloom.io._source import Array, VolumeSource
 
 _OPEN_FILES: Final = 32
@@ -70,6 +70,7 @@ class Hdf5Source(VolumeSource):
             self.dtype = stored.dtype.newbyteorder("=")
             affine = stored.attrs.get("affine", file.attrs.get("affine"))
             _check_chunk(self.path, stored)
+            self.chunk_shape = chunk_of(stored.chunks)
         self.space = space_in(self.path, self.shape[1:], np.eye(4) if affine is None else affine)
 
     def read(self, box: Box | None = None) -> Array:

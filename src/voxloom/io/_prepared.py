@@ -10,7 +10,6 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from voxloom._errors import VolumeReadError
 from voxloom.geometry import Box, Index3, Shape3
 from voxloom.io._failures import damaged, reading
 from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
@@ -20,7 +19,7 @@ from voxloom.io._source import Array, VolumeSource
 from voxloom.io._write import write_nifti
 from voxloom.io._zarr import ZarrSource
 
-_CACHED_SUMS: Final = 64
+_CACHED_ARRAYS: Final = 256
 _REVERSED: Final = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
 
 
@@ -41,7 +40,7 @@ class PreparedSource(VolumeSource):
     dtype : numpy.dtype, optional
         Type of the voxels where the file has no name for it: bool, stored as uint8.
     index : str or path-like, optional
-        The ``.npz`` with sums over blocks, for `stored_sums`.
+        The ``.npz`` with sums over blocks, for `stored_array`.
 
     Raises
     ------
@@ -80,6 +79,7 @@ class PreparedSource(VolumeSource):
         self.dtype = self._stored.dtype if dtype is None else np.dtype(dtype)
         if self.dtype.itemsize != self._stored.dtype.itemsize:
             raise damaged(self.path, f"holds {self._stored.dtype}, expected {self.dtype}")
+        self.chunk_shape = self._stored.chunk_shape
         turned = self._stored.affine @ _REVERSED if self._is_reversed else self._stored.affine
         self.space = space_in(self.path, (w, h, d), turned if affine is None else affine)
 
@@ -93,24 +93,17 @@ class PreparedSource(VolumeSource):
             voxels = self._stored.read(box)
         return voxels.view(self.dtype) if voxels.dtype != self.dtype else voxels
 
-    def stored_sums(self, name: str, blocks: Shape3) -> npt.NDArray[Any] | None:
-        """Return sums over blocks that are kept beside the volume, or None.
-
-        Parameters
-        ----------
-        name : str
-            Of what, such as ``"label 3"``; see `voxloom.patches`.
-        blocks : (3,) tuple of int
-            How many blocks there are along each axis.
+    def stored_array(self, name: str) -> npt.NDArray[Any] | None:
+        """Return a part of the index that is kept beside the volume, or None; see `patches`.
 
         Raises
         ------
         VolumeReadError
-            If the index is damaged or belongs to another volume.
+            If the index is damaged.
         """
         if self.index is None:
             return None
-        return _read_sums(self.index, name, blocks, stamp_of(self.index))
+        return _read_array(self.index, name, stamp_of(self.index))
 
     def _read_reversed(self, stored: NiftiSource, box: Box | None) -> Array:
         if box is None:
@@ -162,15 +155,11 @@ def _turn(index: Index3) -> Index3:
     return k, j, i
 
 
-@lru_cache(maxsize=_CACHED_SUMS)
-def _read_sums(path: str, name: str, blocks: Shape3, stamp: FileStamp) -> npt.NDArray[Any] | None:
+@lru_cache(maxsize=_CACHED_ARRAYS)
+def _read_array(path: str, name: str, stamp: FileStamp) -> npt.NDArray[Any] | None:
     with reading(path), decoding(path, "NumPy"), np.load(Path(path), allow_pickle=False) as stored:
-        if f"{name} places" not in stored:
+        if name not in stored:
             return None
-        places, values = stored[f"{name} places"], stored[f"{name} values"]
-        sums = np.zeros(blocks, values.dtype)
-        if places.shape != values.shape or (len(places) and int(places.max()) >= sums.size):
-            raise VolumeReadError(f"{path}: the index belongs to a volume of another shape")
-        sums.reshape(-1)[places] = values
-    sums.setflags(write=False)
-    return sums
+        array: npt.NDArray[Any] = stored[name]
+    array.setflags(write=False)
+    return array

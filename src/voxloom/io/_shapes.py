@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from voxloom._errors import UnknownFormatError, VolumeReadError
+from voxloom.geometry import Shape3
 from voxloom.io._source import Shape4
 
 
@@ -54,3 +56,17 @@ def check_numbers(where: str, dtype: np.dtype[Any]) -> None:
             f"{where}: expected booleans, integers or floats of at most 64 bits, "
             f"got {dtype}; convert it first"
         )
+
+
+def chunk_of(chunks: Sequence[int] | None) -> Shape3 | None:
+    """Return the spatial lengths ``(w, h, d)`` of the chunks of an array with these axes, or None.
+
+    Examples
+    --------
+    >>> chunk_of((1, 64, 64, 32)), chunk_of((64, 64))
+    ((64, 64, 32), (64, 64, 1))
+    """
+    if not chunks:
+        return None
+    w, h, d = (*map(int, chunks[-3:] if len(chunks) == 4 else chunks), 1)[:3]
+    return w, h, d

@@ -33,6 +33,8 @@ class VolumeSource(ABC):
         Whether `read(box)` costs about what the box holds, not the volume.
     path : str or None
         Where the volume comes from, for messages.
+    chunk_shape : (w, h, d) tuple of int, or None
+        What is decoded together, where the volume lies in chunks.
     """
 
     shape: Shape4
@@ -40,6 +42,7 @@ class VolumeSource(ABC):
     space: Space
     reads_regions: bool
     path: str | None
+    chunk_shape: Shape3 | None = None
 
     @abstractmethod
     def read(self, box: Box | None = None) -> Array:

@@ -79,6 +79,8 @@ class ZarrSource(VolumeSource):
         self.shape = _shape(self.axes, array.shape)
         self.dtype = array.dtype.newbyteorder("=")
         self.space = space_in(self.path, self.shape[1:], _affine(array, image, level))
+        chunks = dict(zip(self.axes, array.chunks, strict=True))
+        self.chunk_shape = (chunks.get("x", 1), chunks.get("y", 1), chunks.get("z", 1))
 
     def read(self, box: Box | None = None) -> Array:
         """Return the voxels in `box`, or all, in the order of the array's axes."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -29,8 +30,11 @@ _MISSING: Final = 2**64 - 1
 _ENTRY_BYTES: Final = 16
 _CHECKSUM_BYTES: Final = 4
 _BLOSC_HEADER: Final = 16
+_SIZES: Final = struct.Struct("<3I")  # unpacked, of a block, packed
 _POLYNOMIAL: Final = 0x82F63B78
 _Place = tuple[int, ...]
+_Bytes = bytes | memoryview
+_Decode = Callable[[str, _Bytes, Array], None]
 
 
 def read_chunks(array: ZarrArray, places: tuple[slice, ...]) -> Array:
@@ -52,6 +56,7 @@ def read_chunks(array: ZarrArray, places: tuple[slice, ...]) -> Array:
     """
     out: Array = np.empty([place.stop - place.start for place in places], array.dtype)
     decoded = np.empty(array.chunks, array.dtype)
+    decode = _decoder(array)
     overlaps = [_overlaps(n, place) for n, place in zip(array.chunks, places, strict=True)]
     for shard, chunks in _shards(array, places):
         path = str(Path(array.path) / array.key(shard))
@@ -62,7 +67,7 @@ def read_chunks(array: ZarrArray, places: tuple[slice, ...]) -> Array:
                 if packed is None:
                     out[target] = array.fill
                     continue
-                _decode(array, path, packed, decoded)
+                decode(path, packed, decoded)
                 out[target] = decoded[tuple([of for _, of in found])]
     return out
 
@@ -94,7 +99,7 @@ def _overlaps(length: int, wanted: slice) -> dict[int, tuple[slice, slice]]:
 
 def _packed(
     array: ZarrArray, path: str, shard: _Place, chunks: list[_Place]
-) -> Iterator[tuple[_Place, bytes | None]]:
+) -> Iterator[tuple[_Place, _Bytes | None]]:
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
@@ -108,11 +113,32 @@ def _packed(
         stamp = FileStamp(now.st_ino, now.st_size, now.st_mtime_ns, 0)
         counts = tuple(a // b for a, b in zip(array.shard, array.chunks, strict=True))
         index = _index(path, stamp, counts)
-        inside = np.array(chunks) % counts
-        for place, (offset, length) in zip(chunks, index[tuple(inside.T)].tolist(), strict=True):
-            yield place, None if offset == _MISSING else os.pread(file, length, offset)
+        spans = index[tuple((np.array(chunks) % counts).T)].tolist()
+        yield from zip(chunks, _read_spans(file, spans), strict=True)
     finally:
         os.close(file)
+
+
+def _read_spans(file: int, spans: list[list[int]]) -> Iterator[memoryview | None]:
+    """Yield what lies in each span; those that touch, as neighbours do, are read at once."""
+    number, count = 0, len(spans)
+    room = np.empty(0, np.uint8)  # used again and again: it stays in the processor's cache
+    while number < count:
+        offset, length = spans[number]
+        if offset == _MISSING:
+            yield None
+            number += 1
+            continue
+        last, end = number + 1, offset + length
+        while last < count and spans[last][0] == end:
+            end += spans[last][1]
+            last += 1
+        if len(room) < end - offset:
+            room = np.empty(end - offset, np.uint8)
+        there = os.preadv(file, [room[: end - offset].data], offset)
+        for start, size in spans[number:last]:
+            yield room[start - offset : min(start - offset + size, there)].data
+        number = last
 
 
 @lru_cache(maxsize=_CACHED_INDICES)
@@ -134,35 +160,41 @@ def _index(path: str, stamp: FileStamp, counts: tuple[int, ...]) -> npt.NDArray[
     return index
 
 
-def _decode(array: ZarrArray, path: str, packed: bytes, out: Array) -> None:
+def _decoder(array: ZarrArray) -> _Decode:
+    """Return what decodes a chunk of a file into an array of the chunk's shape."""
+    expected = array.chunk_bytes
     if array.codec == "raw":
-        if len(packed) != array.chunk_bytes:
-            raise damaged(path, f"a chunk has {len(packed)} bytes, not {array.chunk_bytes}")
-        out.reshape(-1).view(np.uint8)[:] = np.frombuffer(packed, np.uint8)
-    elif array.codec == "blosc":
-        _decode_blosc(array, path, packed, out)
-    else:
-        _decode_with(path, "zstd", packed, out)
+        return _copy_raw
+    decompress = _decompressor(str(array.codec))
+    checks_header = array.codec == "blosc"
+
+    def decode(path: str, packed: _Bytes, out: Array) -> None:
+        if checks_header:
+            _check_blosc(path, packed, expected)
+        try:
+            decompress(packed, out)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise damaged(path, f"a chunk cannot be decoded, {error}") from error
+
+    return decode
 
 
-def _decode_blosc(array: ZarrArray, path: str, packed: bytes, out: Array) -> None:
-    # The header is checked here: the library trusts the sizes that it says.
-    sizes = np.frombuffer(packed[:_BLOSC_HEADER].ljust(_BLOSC_HEADER, b"\0"), "<u4")
-    if int(sizes[1]) != array.chunk_bytes or int(sizes[3]) != len(packed):
+def _copy_raw(path: str, packed: _Bytes, out: Array) -> None:
+    if len(packed) != out.nbytes:
+        raise damaged(path, f"a chunk has {len(packed)} bytes, not {out.nbytes}")
+    out.reshape(-1).view(np.uint8)[:] = np.frombuffer(packed, np.uint8)
+
+
+def _check_blosc(path: str, packed: _Bytes, expected: int) -> None:
+    # The library trusts the sizes that the header says.
+    there = len(packed)
+    unpacked, _, said = _SIZES.unpack_from(packed, 4) if there >= _BLOSC_HEADER else (0, 0, 0)
+    if unpacked != expected or said != there:
         raise damaged(
             path,
-            f"a chunk of {len(packed)} bytes says it has {sizes[3]} and unpacks to {sizes[1]}, "
-            f"not to {array.chunk_bytes}",
+            f"a chunk of {there} bytes says it has {said} and unpacks to {unpacked}, not to "
+            f"{expected}",
         )
-    _decode_with(path, "blosc", packed, out)
-
-
-def _decode_with(path: str, name: str, packed: bytes, out: Array) -> None:
-    decompress = _decompressor(name)
-    try:
-        decompress(packed, out)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise damaged(path, f"a chunk cannot be decoded, {error}") from error
 
 
 @lru_cache(maxsize=2)
@@ -170,6 +202,7 @@ def _decompressor(name: str) -> Any:
     return getattr(codecs(), name).decompress
 
 
+@lru_cache(maxsize=1)
 def codecs() -> Any:
     """Return numcodecs, which packs and unpacks chunks.
 
@@ -178,7 +211,11 @@ def codecs() -> Any:
     MissingExtraError
         If it is not installed.
     """
-    return import_extra("numcodecs", "zarr")
+    library = import_extra("numcodecs", "zarr")
+    # One thread a call, as zarr-python asks for too: the library's own pool brings a lock between
+    # processes, of which the end of a worker leaves a warning.
+    library.blosc.use_threads = False
+    return library
 
 
 @lru_cache(maxsize=1)

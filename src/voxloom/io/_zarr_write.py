@@ -21,7 +21,7 @@ from voxloom.io._zarr_chunks import codecs, crc32c
 _SHARD_BYTES: Final = 32 << 20
 _BLOSC_LEVEL: Final = 5
 _ZSTD_LEVEL: Final = 3
-_BIT_SHUFFLE: Final = 2
+_BYTE_SHUFFLE: Final = 1
 _ABSENT: Final = (2**64 - 1).to_bytes(8, "little") * 2
 _PATCH_PER_CHUNK: Final = 3
 
@@ -34,7 +34,7 @@ def write_zarr(
     chunk: int = 32,
     labels: bool = False,
 ) -> str:
-    """Write a volume as OME-Zarr 0.5: sharded, lz4 with bit shuffle, or Zstandard for labels.
+    """Write a volume as OME-Zarr 0.5: sharded, lz4 with byte shuffle, or Zstandard for labels.
 
     The affine is kept whole in the attribute ``voxloom``; OME's own metadata hold its scale and
     origin, as they have no place for a rotation. A folder is not written in one step: write it
@@ -140,7 +140,7 @@ def _whole(cut: Array, chunks: Shape4) -> Array:
 def _pack(chunk: Array, labels: bool) -> bytes:
     if labels:
         return bytes(codecs().zstd.compress(chunk, _ZSTD_LEVEL))
-    return bytes(codecs().blosc.compress(chunk, b"lz4", _BLOSC_LEVEL, _BIT_SHUFFLE))
+    return bytes(codecs().blosc.compress(chunk, b"lz4", _BLOSC_LEVEL, _BYTE_SHUFFLE))
 
 
 def _group(affine: Affine) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _array(voxels: Array, chunks: Shape4, shard: Shape4, labels: bool) -> dict[s
     blosc = {
         "cname": "lz4",
         "clevel": _BLOSC_LEVEL,
-        "shuffle": "bitshuffle",
+        "shuffle": "shuffle",
         "typesize": voxels.dtype.itemsize,
         "blocksize": 0,
     }

@@ -11,8 +11,8 @@ from voxloom.loading._work import Opened
 MOST_SUBJECTS: Final = 256
 """Each has its files mapped, and the sums over blocks of its map."""
 
-MOST_VOXELS: Final = 2**33
-"""In all: sums over blocks of so many voxels take some 100 MB at most for each label."""
+MOST_VOXELS: Final = 2**35
+"""In all: sums over blocks of so many voxels take 130 MB at most for each label."""
 
 
 @final

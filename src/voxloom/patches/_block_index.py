@@ -1,9 +1,9 @@
 """The sampling index: sums over blocks of a map, and the exact draw that they allow.
 
 A draw in two levels: a block in proportion to its sum, then a voxel of it in proportion to
-its mass, which reads one block of the map. The index is built in one pass in the order in
-which the map lies in memory, holds one number a block, and does not depend on the patch
-size. Blocks and the voxels in them are numbered by place, not by memory order, so a map
+its mass, which reads one block of the map. The index is built in one pass, in the order in
+which the map lies in memory or part by part where it is read, holds one number for each block
+that is not empty, and does not depend on the patch size. Blocks and the voxels in them are numbered by place, not by memory order, so a map
 gives the same draws however it is stored.
 """
 
@@ -18,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from voxloom._errors import ProbabilityError
-from voxloom.geometry import Box, Shape3
+from voxloom.geometry import Box, Index3, Shape3
 from voxloom.io import Array
+from voxloom.patches._block_rows import BlockRows
 from voxloom.patches._label_counter import LabelCounter
 from voxloom.patches._mass import LabelVoxels, Mass, Weights
+from voxloom.patches._voxels import Voxels, parts_of
 
 BLOCK: Final = 8
 """Length of a block along each axis, in voxels."""
@@ -38,8 +40,9 @@ class BlockIndex:
     ----------
     mass : Mass
         What a voxel counts for.
-    sums : (ceil(W / 8), ceil(H / 8), ceil(D / 8)) array
-        Mass of each block: float64 for weights, uint16 for counted voxels.
+    rows : BlockRows
+        Mass of each of ``(ceil(W / 8), ceil(H / 8), ceil(D / 8))`` blocks: float64 for weights,
+        uint16 for counted voxels.
 
     Examples
     --------
@@ -50,23 +53,28 @@ class BlockIndex:
     """
 
     mass: Mass
-    sums: npt.NDArray[Any]
+    rows: BlockRows
+
+    @property
+    def sums(self) -> npt.NDArray[Any]:
+        """All sums as a dense table."""
+        return self.rows.dense()
 
     @property
     def total(self) -> float:
         """Mass of the whole map; an exact integer for counted voxels."""
-        return self.sums.sum(dtype=exact_dtype(self.mass)).item()  # type: ignore[no-any-return]
+        return self.rows.total(exact_dtype(self.mass))  # type: ignore[no-any-return]
 
 
 def index_masses(
-    array: Array, masses: Sequence[Mass], within: Box | None = None
+    voxels: Voxels, masses: Sequence[Mass], within: Box | None = None
 ) -> list[BlockIndex]:
     """Return the index of each mass over a map, all built in one pass.
 
     Parameters
     ----------
-    array : (C, W, H, D) array
-        The map, in any memory order.
+    voxels : Voxels
+        The map: an array ``(C, W, H, D)`` in any memory order, or what is read part by part.
     masses : sequence of Mass
         What to index.
     within : Box, optional
@@ -78,26 +86,31 @@ def index_masses(
     ProbabilityError
         If a weight is negative, NaN or infinite.
     """
-    if within is not None:
-        return _index_part(array, masses, blocks_touched(within))
-    order = memory_order(array)
-    view = array.transpose(0, *(axis + 1 for axis in order))
-    blocks = tuple(-(-length // BLOCK) for length in view.shape[1:])
-    sums = [np.zeros(blocks, dtype=np.float64 if _weighs(m) else np.uint16) for m in masses]
-    counted, summed = _split(masses, array.dtype)
-    counter = LabelCounter([label for _, label in counted], BLOCK) if counted else None
-    with np.errstate(over="ignore"):  # found below, in the sums
-        for place, slab, scratch in _slabs(view, masses):
-            for n, mass in summed:
-                sums[n][place] = _sum_blocks(mass, slab, scratch[mass.dtype])
-            if counter is not None:
-                for (n, _), counts in zip(counted, counter.count(slab[0]), strict=True):
-                    sums[n][place] = counts
-    indices = [
-        BlockIndex(mass, np.ascontiguousarray(total.transpose(np.argsort(order))))
-        for mass, total in zip(masses, sums, strict=True)
+    _, w, h, d = voxels.shape
+    if within is None:
+        return index_part(voxels, masses, Box((0, 0, 0), (w, h, d)))
+    touched = blocks_touched(within)
+    i, j, k = (n * BLOCK for n in touched.index_ini)
+    fin = [min(b * BLOCK, n) for b, n in zip(touched.index_fin, (w, h, d), strict=True)]
+    indices = index_part(voxels, masses, Box((i, j, k), (fin[0], fin[1], fin[2])))
+    blocks = (-(-w // BLOCK), -(-h // BLOCK), -(-d // BLOCK))
+    return [
+        replace(index, rows=index.rows.embed(touched.index_ini, blocks)) for index in indices
     ]
-    return [_without_overflow(array, index) for index in indices]
+
+
+def index_part(voxels: Voxels, masses: Sequence[Mass], part: Box) -> list[BlockIndex]:
+    """Return the index of each mass over a part of a map; its blocks begin where the part does.
+
+    Raises
+    ------
+    ProbabilityError
+        If a weight is negative, NaN or infinite.
+    """
+    slabs = _slabs_of_sums(voxels, masses, part)
+    joined = _joined(slabs, len(masses))
+    indices = [BlockIndex(mass, rows) for mass, rows in zip(masses, joined, strict=True)]
+    return [_without_overflow(voxels, index, part) for index in indices]
 
 
 def pick(cumulative: npt.NDArray[Any], word: int) -> int:
@@ -120,12 +133,34 @@ def pick(cumulative: npt.NDArray[Any], word: int) -> int:
     >>> [pick(np.array([0, 1, 1, 4]), word) for word in (0, 2**62, 2**64 - 1)]
     [1, 3, 3]
     """
-    total = cumulative[-1].item()
+    return int(cumulative.searchsorted(_target(cumulative[-1].item(), word), side="right"))
+
+
+def pick_block(rows: BlockRows, cumulative: npt.NDArray[Any], word: int) -> Index3:
+    """Return the block that a 64-bit word chooses: that of `pick` over all blocks in turn.
+
+    Parameters
+    ----------
+    rows : BlockRows
+        What the blocks count for.
+    cumulative : (X * Y,) int64 or float64
+        Their running sum at the end of each row; its last entry is above zero.
+    word : int
+        A random 64-bit word.
+    """
+    target = _target(cumulative[-1].item(), word)
+    number = int(cumulative.searchsorted(target, side="right"))
+    first, values = rows.row(number)
+    running = np.concatenate([cumulative[number - 1 : number] if number else [0], values])
+    place = int(running.cumsum(dtype=cumulative.dtype)[1:].searchsorted(target, side="right"))
+    return (*divmod(number, rows.blocks[1]), first + place)
+
+
+def _target(total: float, word: int) -> float:
     if isinstance(total, int):
-        return int(cumulative.searchsorted((word * total) >> 64, side="right"))
+        return (word * total) >> 64
     # Rounding may carry the product up to the total, past the last step.
-    target = min(word * 2.0**-64 * total, math.nextafter(total, 0.0))
-    return int(cumulative.searchsorted(target, side="right"))
+    return min(word * 2.0**-64 * total, math.nextafter(total, 0.0))
 
 
 def blocks_touched(box: Box) -> Box:
@@ -158,17 +193,59 @@ def memory_order(array: Array) -> Shape3:
     return i, j, k
 
 
-def _index_part(array: Array, masses: Sequence[Mass], touched: Box) -> list[BlockIndex]:
-    x, y, z = (
-        slice(a * BLOCK, b * BLOCK)
-        for a, b in zip(touched.index_ini, touched.index_fin, strict=True)
-    )
-    indices = []
-    for index in index_masses(array[:, x, y, z], masses):
-        sums = np.zeros([-(-length // BLOCK) for length in array.shape[1:]], index.sums.dtype)
-        sums[touched.slices] = index.sums
-        indices.append(replace(index, sums=sums))
-    return indices
+def _joined(slabs: Iterator[list[npt.NDArray[Any]]], count: int) -> list[BlockRows]:
+    """Return the rows of each of `count` masses, whose sums come slab by slab."""
+    kept: list[list[BlockRows]] = [[] for _ in range(count)]
+    for slab in slabs:
+        for rows, sums in zip(kept, slab, strict=True):
+            rows.append(BlockRows.of(sums))
+    return [BlockRows.joined(rows) for rows in kept]
+
+
+def _slabs_of_sums(
+    voxels: Voxels, masses: Sequence[Mass], part: Box
+) -> Iterator[list[npt.NDArray[Any]]]:
+    """Yield the dense sums of each mass over slabs along the first axis."""
+    for boxes in parts_of(voxels, part, BLOCK):
+        if len(boxes) == 1:
+            yield _sums(voxels[(slice(None), *boxes[0].slices)], masses)
+            continue
+        thick = boxes[0].size[0]
+        blocks = [-(-n // BLOCK) for n in (thick, *part.size[1:])]
+        slab = [np.zeros(blocks, _dtype_of_sums(mass)) for mass in masses]
+        for box in boxes:
+            shift = [-(a - b) for a, b in zip(boxes[0].index_ini, box.index_ini, strict=True)]
+            places = tuple(
+                slice(n // BLOCK, -(-(n + size) // BLOCK))
+                for n, size in zip(shift, box.size, strict=True)
+            )
+            for table, sums in zip(
+                slab, _sums(voxels[(slice(None), *box.slices)], masses), strict=True
+            ):
+                table[places] = sums
+        yield slab
+
+
+def _sums(array: Array, masses: Sequence[Mass]) -> list[npt.NDArray[Any]]:
+    """Return the sums over blocks of each mass over an array, in one pass."""
+    order = memory_order(array)
+    view = array.transpose(0, *(axis + 1 for axis in order))
+    blocks = tuple(-(-length // BLOCK) for length in view.shape[1:])
+    sums = [np.zeros(blocks, _dtype_of_sums(mass)) for mass in masses]
+    counted, summed = _split(masses, array.dtype)
+    counter = LabelCounter([label for _, label in counted], BLOCK) if counted else None
+    with np.errstate(over="ignore"):  # found in the sums of all
+        for place, slab, scratch in _slabs(view, masses):
+            for n, mass in summed:
+                sums[n][place] = _sum_blocks(mass, slab, scratch[mass.dtype])
+            if counter is not None:
+                for (n, _), counts in zip(counted, counter.count(slab[0]), strict=True):
+                    sums[n][place] = counts
+    return [total.transpose(np.argsort(order)) for total in sums]
+
+
+def _dtype_of_sums(mass: Mass) -> type[np.float64 | np.uint16]:
+    return np.float64 if _weighs(mass) else np.uint16
 
 
 def _split(
@@ -222,17 +299,19 @@ def _sum_blocks(mass: Mass, slab: Array, scratch: npt.NDArray[Any]) -> npt.NDArr
     return sums[: -(-rows // BLOCK)]
 
 
-def _without_overflow(array: Array, index: BlockIndex) -> BlockIndex:
+def _without_overflow(voxels: Voxels, index: BlockIndex, part: Box) -> BlockIndex:
     mass = index.mass
     if not isinstance(mass, Weights):
         return index
     with np.errstate(over="ignore"):
         if np.isfinite(index.total):
             return index
-    if mass.scale != 1.0 or not np.isfinite(array.max()):
+    boxes = (box for boxes in parts_of(voxels, part, BLOCK) for box in boxes)
+    most = max(voxels[(slice(None), *box.slices)].max() for box in boxes)
+    if mass.scale != 1.0 or not np.isfinite(most):
         raise ProbabilityError(
-            f"weights are 0 or more, and finite; {mass.name} holds {array.max()}: clip it, or "
+            f"weights are 0 or more, and finite; {mass.name} holds {most}: clip it, or "
             "replace what is infinite, before sampling"
         )
-    (scaled,) = index_masses(array, [replace(mass, scale=2.0**-64)])
+    (scaled,) = index_part(voxels, [replace(mass, scale=2.0**-64)], part)
     return scaled

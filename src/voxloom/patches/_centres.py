@@ -15,11 +15,13 @@ from voxloom.patches._block_index import (
     BlockIndex,
     blocks_touched,
     exact_dtype,
-    index_masses,
+    index_part,
     pick,
+    pick_block,
 )
-from voxloom.patches._indexed_map import Voxels
+from voxloom.patches._block_rows import BlockRows
 from voxloom.patches._mass import Mass
+from voxloom.patches._voxels import Voxels
 
 _TRIES: Final = 64
 
@@ -33,29 +35,28 @@ class CentreTable:
 
     Parameters
     ----------
-    array : (C, W, H, D) array
-        The map, or the part of it that matters.
-    shift : (3,) tuple of int
-        Where that part begins in the map.
+    voxels : Voxels
+        The map.
+    part : Box
+        The part of it whose blocks are counted: the first begins where it does.
     mass : Mass
         What a voxel counts for.
     valid : Box
-        Where voxels may be drawn, counted in `array`; at least half of the mass of the blocks
-        it touches lies in it.
+        Where voxels may be drawn; at least half of the mass in the table lies in it.
     first : (3,) tuple of int
         The first block in the table.
-    blocks : (3,) tuple of int
-        How many blocks are in the table, along each axis.
+    rows : BlockRows
+        The masses of the blocks in the table.
     cumulative : (N,) int64 or float64
-        Running sum over the masses of these blocks.
+        Running sum over these, at the end of each row.
     """
 
-    array: Voxels
-    shift: Index3
+    voxels: Voxels
+    part: Box
     mass: Mass
     valid: Box
     first: Index3
-    blocks: Shape3
+    rows: BlockRows
     cumulative: npt.NDArray[Any]
 
     def draw(self, rng: np.random.Generator) -> Index3:
@@ -64,22 +65,22 @@ class CentreTable:
             i, j, k = self._draw_anywhere(rng)
             (a, b, c), (d, e, f) = self.valid.index_ini, self.valid.index_fin
             if a <= i < d and b <= j < e and c <= k < f:
-                return i + self.shift[0], j + self.shift[1], k + self.shift[2]
+                return i, j, k
         # As likely as drawing one given 64-bit word: no loop without end, and still exact.
-        inside = _exact_table(self.array, self.mass, self.valid)
+        inside = _exact_table(self.voxels, self.mass, self.valid)
         assert inside is not None
-        i, j, k = inside.draw(rng)
-        return i + self.shift[0], j + self.shift[1], k + self.shift[2]
+        return inside.draw(rng)
 
     def _draw_anywhere(self, rng: np.random.Generator) -> Index3:
-        _, rows, columns = self.blocks
-        number = pick(self.cumulative, draw_word(rng))
-        rest, z = divmod(number, columns)
-        x, y = divmod(rest, rows)
+        block = pick_block(self.rows, self.cumulative, draw_word(rng))
         i, j, k = (
-            (block + first) * BLOCK for block, first in zip((x, y, z), self.first, strict=True)
+            ini + (a + b) * BLOCK
+            for ini, a, b in zip(self.part.index_ini, self.first, block, strict=True)
         )
-        masses = self.mass.of(self.array[:, i : i + BLOCK, j : j + BLOCK, k : k + BLOCK])
+        w, h, d = (
+            min(n + BLOCK, fin) for n, fin in zip((i, j, k), self.part.index_fin, strict=True)
+        )
+        masses = self.mass.of(self.voxels[:, i:w, j:h, k:d])
         _, height, depth = masses.shape
         running = masses.cumsum(dtype=self.cumulative.dtype)
         rest, z = divmod(pick(running, draw_word(rng)), depth)
@@ -87,7 +88,7 @@ class CentreTable:
         return i + x, j + y, k + z
 
 
-def centre_table(array: Voxels, index: BlockIndex, valid: Box) -> CentreTable | None:
+def centre_table(voxels: Voxels, index: BlockIndex, valid: Box) -> CentreTable | None:
     """Return what draws voxels of `valid`, or None where the map has no mass in it.
 
     Blocks that `valid` cuts are drawn with their whole mass, and what falls outside is drawn
@@ -95,7 +96,7 @@ def centre_table(array: Voxels, index: BlockIndex, valid: Box) -> CentreTable | 
 
     Parameters
     ----------
-    array : (C, W, H, D) array
+    voxels : Voxels
         The map.
     index : BlockIndex
         Its index.
@@ -104,6 +105,7 @@ def centre_table(array: Voxels, index: BlockIndex, valid: Box) -> CentreTable | 
 
     Examples
     --------
+    >>> from voxloom.patches._block_index import index_masses
     >>> from voxloom.patches._mass import Weights
     >>> weights = np.zeros((1, 40, 40, 40))
     >>> weights[0, 3, 30, 21] = 5
@@ -114,46 +116,44 @@ def centre_table(array: Voxels, index: BlockIndex, valid: Box) -> CentreTable | 
     >>> centre_table(weights, index, Box((4, 2, 2), (38, 38, 38))) is None
     True
     """
-    region = _occupied(index.sums, valid)
-    if region is None:
-        return None
-    touched, inner = blocks_touched(region), _blocks_inside(region, _spatial_shape(array))
-    held = index.sums[touched.slices]
-    safe = 0 if inner is None else index.sums[inner.slices].sum(dtype=np.float64)
-    if safe * 2 < held.sum(dtype=np.float64):
-        return _exact_table(array, index.mass, region)
-    running = held.cumsum(dtype=exact_dtype(index.mass))
-    return CentreTable(
-        array, (0, 0, 0), index.mass, region, touched.index_ini, touched.size, running
-    )
-
-
-def _exact_table(array: Voxels, mass: Mass, region: Box) -> CentreTable | None:
-    part = array[(slice(None), *region.slices)]
-    (index,) = index_masses(part, [mass])
-    if not index.sums.any():
-        return None
-    running = index.sums.cumsum(dtype=exact_dtype(mass))
-    w, h, d = index.sums.shape
-    whole = Box.at((0, 0, 0), region.size)
-    # The scale of a weight that would overflow is the index's to choose.
-    return CentreTable(part, region.index_ini, index.mass, whole, (0, 0, 0), (w, h, d), running)
-
-
-def _occupied(sums: npt.NDArray[Any], valid: Box) -> Box | None:
-    """Return the part of `valid` in the bounding box of the blocks that hold anything.
-
-    A rare label then takes a small table, and few voxels to index anew.
-    """
     touched = blocks_touched(valid)
-    occupied = np.nonzero(sums[touched.slices])
-    if not len(occupied[0]):
+    held = index.rows.cut(touched)
+    occupied = held.occupied()
+    if occupied is None:
         return None
-    ini, fin = [], []
-    for axis, blocks in enumerate(occupied):
-        first = touched.index_ini[axis]
-        ini.append(max((int(blocks.min()) + first) * BLOCK, valid.index_ini[axis]))
-        fin.append(min((int(blocks.max()) + 1 + first) * BLOCK, valid.index_fin[axis]))
+    # A rare label then takes a small table, and few voxels to index anew.
+    region = _region(occupied, touched.index_ini, valid)
+    held = held.cut(occupied)
+    _, w, h, d = voxels.shape
+    inner = _blocks_inside(region, (w, h, d))
+    safe = 0 if inner is None else index.rows.cut(inner).total(np.float64)
+    if safe * 2 < held.total(np.float64):
+        return _exact_table(voxels, index.mass, region)
+    first = blocks_touched(region).index_ini
+    running = held.running(exact_dtype(index.mass))
+    return CentreTable(voxels, Box((0, 0, 0), (w, h, d)), index.mass, region, first, held, running)
+
+
+def _exact_table(voxels: Voxels, mass: Mass, region: Box) -> CentreTable | None:
+    (index,) = index_part(voxels, [mass], region)
+    rows = index.rows
+    if rows.occupied() is None:
+        return None
+    running = rows.running(exact_dtype(mass))
+    # The scale of a weight that would overflow is the index's to choose.
+    return CentreTable(voxels, region, index.mass, region, (0, 0, 0), rows, running)
+
+
+def _region(occupied: Box, first: Index3, valid: Box) -> Box:
+    """Return the voxels of `valid` in a box of blocks that is counted from block `first`."""
+    ini = [
+        max((a + b) * BLOCK, n)
+        for a, b, n in zip(occupied.index_ini, first, valid.index_ini, strict=True)
+    ]
+    fin = [
+        min((a + b) * BLOCK, n)
+        for a, b, n in zip(occupied.index_fin, first, valid.index_fin, strict=True)
+    ]
     return Box((ini[0], ini[1], ini[2]), (fin[0], fin[1], fin[2]))
 
 
@@ -168,7 +168,3 @@ def _blocks_inside(valid: Box, spatial_shape: Shape3) -> Box | None:
         return None
     return Box((ini[0], ini[1], ini[2]), (fin[0], fin[1], fin[2]))
 
-
-def _spatial_shape(array: Voxels) -> Shape3:
-    _, w, h, d = array.shape
-    return w, h, d

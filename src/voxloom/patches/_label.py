@@ -18,7 +18,6 @@ from voxloom._errors import (
 )
 from voxloom._random import draw_word
 from voxloom.geometry import Index3, Shape3
-from voxloom.io import Array
 from voxloom.patches._block_index import index_masses, pick
 from voxloom.patches._centres import CentreTable, centre_table
 from voxloom.patches._indexed_map import indexed_map
@@ -27,6 +26,7 @@ from voxloom.patches._padding import PaddingMode
 from voxloom.patches._sampler import Draw, PatchSampler
 from voxloom.patches._size import is_whole
 from voxloom.patches._valid import index_ini_of
+from voxloom.patches._voxels import Voxels, held_labels
 from voxloom.subjects import LABEL, Image, Subject
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class LabelSampler(PatchSampler):
             if table is not None
         ]
         if not drawn:
-            raise self._no_label(subject, name, image.read(), list(shares))
+            raise self._no_label(subject, name, voxels, list(shares))
         cumulative = np.cumsum([share for share, _ in drawn], dtype=np.float64)
         return _LabelDraw(self.patch_size, cumulative, tuple(table for _, table in drawn))
 
@@ -233,14 +233,14 @@ class LabelSampler(PatchSampler):
         return {ChannelVoxels(key): share for key, share in wanted.items()}
 
     def _no_label(
-        self, subject: Subject, name: str, array: Array, masses: list[Mass]
+        self, subject: Subject, name: str, voxels: Voxels, masses: list[Mass]
     ) -> EmptyProbabilityMapError:
         what = f"image {name!r}"
-        near_border = any(index.total > 0 for index in index_masses(array, masses))
+        near_border = any(index.total > 0 for index in index_masses(voxels, masses))
         if near_border or self._label_probabilities is None:
             return self._nothing_to_draw(subject, what, near_border=near_border)
-        held = np.flatnonzero(array.any(axis=(1, 2, 3))) if len(array) > 1 else np.unique(array)
-        shown = ", ".join(f"{n:g}" for n in held[:_SHOWN].tolist())
+        held = held_labels(voxels)
+        shown = ", ".join(f"{n:g}" for n in held[:_SHOWN])
         return EmptyProbabilityMapError(
             f"no patch can be drawn from {what} of {subject.describe()}: it has none of the labels "
             f"that label_probabilities={self._label_probabilities} ask for; it has {shown}"

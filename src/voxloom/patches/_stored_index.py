@@ -9,9 +9,11 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
+from voxloom._errors import VolumeReadError
 from voxloom.geometry import Shape3
 from voxloom.io import Array, CachedSource, PreparedSource, VolumeSource
 from voxloom.patches._block_index import BLOCK, BlockIndex, index_masses
+from voxloom.patches._block_rows import BlockRows
 from voxloom.patches._mass import ChannelVoxels, Foreground, LabelVoxels, Mass, Weights
 from voxloom.subjects import LABEL, SAMPLING_MAP
 
@@ -50,14 +52,12 @@ def save_index(path: Path | BinaryIO, array: Array, kind: str) -> Counts | None:
     for index in indices:
         if isinstance(index.mass, Weights) and index.mass.scale != 1:
             continue
-        flat = index.sums.reshape(-1)
-        places = np.flatnonzero(flat)
-        name = mass_name(index.mass)
-        stored[f"{name} places"] = places.astype(np.uint32 if flat.size < 2**32 else np.uint64)
-        stored[f"{name} values"] = flat[places]
+        name, rows = mass_name(index.mass), index.rows
+        stored[f"{name} lengths"] = rows.lengths.astype(np.uint32)
+        stored[f"{name} firsts"] = rows.firsts.astype(np.uint32)
+        stored[f"{name} values"] = rows.values
     if any(isinstance(mass, LabelVoxels) for mass in masses):
-        stored |= {f"{_EVERY_LABEL} places": np.zeros(0, np.uint32)}
-        stored |= {f"{_EVERY_LABEL} values": np.zeros(0, np.uint16)}
+        stored[f"{_EVERY_LABEL} values"] = np.zeros(0, np.uint16)
     np.savez(path, allow_pickle=False, **stored)
     return {mass_name(i.mass): int(i.total) for i in indices if not isinstance(i.mass, Weights)}
 
@@ -76,10 +76,10 @@ def load_index(source: VolumeSource, masses: Sequence[Mass]) -> list[BlockIndex]
     w, h, d = (-(-n // BLOCK) for n in source.spatial_shape)
     indices = []
     for mass in masses:
-        sums = _stored_sums(source, mass, (w, h, d))
-        if sums is None:
+        rows = _stored_rows(source, mass, (w, h, d))
+        if rows is None:
             return None
-        indices.append(BlockIndex(mass, sums))
+        indices.append(BlockIndex(mass, rows))
     return indices
 
 
@@ -98,15 +98,25 @@ def mass_name(mass: Mass) -> str:
     return "foreground" if isinstance(mass, Foreground) else "weights"
 
 
-def _stored_sums(
+def _stored_rows(
     source: PreparedSource | CachedSource, mass: Mass, blocks: Shape3
-) -> npt.NDArray[Any] | None:
-    sums = source.stored_sums(mass_name(mass), blocks)
-    if sums is None and isinstance(mass, LabelVoxels):
+) -> BlockRows | None:
+    name = mass_name(mass)
+    values = source.stored_array(f"{name} values")
+    if values is None:
         # All labels of a map are stored: one that is not there has no voxel.
-        known = source.stored_sums(_EVERY_LABEL, (1, 1, 1))
-        return None if known is None else np.zeros(blocks, np.uint16)
-    return sums
+        known = isinstance(mass, LabelVoxels) and source.stored_array(f"{_EVERY_LABEL} values")
+        return None if known is None or known is False else BlockRows.of(np.zeros(blocks, np.uint16))
+    lengths, firsts = (source.stored_array(f"{name} {part}") for part in ("lengths", "firsts"))
+    try:
+        if lengths is None or firsts is None:
+            raise ValueError(f"{name!r} is not there as a whole")
+        return BlockRows.packed(blocks, lengths, firsts, values)
+    except ValueError as error:
+        raise VolumeReadError(
+            f"{source.path}: its index is that of another volume, or of another version of "
+            f"voxloom, {error}; prepare the data set again"
+        ) from error
 
 
 def _masses(array: Array, kind: str) -> list[Mass]:

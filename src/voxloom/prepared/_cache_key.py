@@ -17,7 +17,7 @@ from voxloom.io import (
     VolumeSource,
 )
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _IN_SEVERAL_FILES: Final = (".mhd", ".nhdr", ".hdr", ".img")
 _SETTLED_NS: Final = 2_000_000_000
 _DIGITS: Final = 32

@@ -18,7 +18,7 @@ from voxloom.io import ArraySource
 from voxloom.prepared._metadata import to_json
 from voxloom.subjects import Image, Subject
 
-_VERSION: Final = 1
+_VERSION: Final = 2  # another for what is written in another way
 _DIGEST_BYTES: Final = 16
 _PIECE_BYTES: Final = 1 << 20
 

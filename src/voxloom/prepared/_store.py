@@ -17,7 +17,7 @@ from voxloom.subjects import Image, LabelMap, ScalarImage, Subject, SubjectsData
 MANIFEST: Final = "manifest.json"
 SUBJECTS: Final = "subjects"
 FORMAT: Final = "voxloom prepared store"
-VERSION: Final = 1
+VERSION: Final = 2
 _CLASSES: Final = {"ScalarImage": ScalarImage, "LabelMap": LabelMap}
 
 

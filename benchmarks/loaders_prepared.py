@@ -1,0 +1,148 @@
+"""The same work from prepared data: voxloom, nnU-Net on its own preparation, TorchIO on .nii.gz.
+
+    python benchmarks/loaders_prepared.py --nnunet-python /an/environment/bin/python
+    python benchmarks/loaders_prepared.py --loaders voxloom-prepared --repeats 3
+
+The volumes are those of peers.py: T1 int16 and label map, patches of 96 voxels a side around a
+label that is chosen first, two workers, batches of four. The first run prepares them, nnU-Net's
+by its own commands, and keeps that beside the volumes. Each run is a process of its own, and the
+loaders take turns. nnU-Net normalises to float32, so its patches are twice as large; its
+augmentation is off. TorchIO gets fewer patches, as it is slow: its rate does not depend on that.
+The last lines give what copying alone allows: the same boxes from memory maps into one buffer,
+as the workers do, and on into a batch, as the trainer does, one thread each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure.process import run_watched
+from measure.volumes import make_volumes, save_manifest
+from measure.workload import Workload
+from prepare_vs_nnunet import DATASET, preprocess_by_nnunet
+
+import voxloom
+
+PREPARED = ("voxloom-prepared", "voxloom-prepared-zarr", "nnunetv2")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    default = Path(tempfile.gettempdir()) / "voxloom-benchmark-volumes"
+    parser.add_argument("--data", type=Path, default=default, help="folder of the volumes")
+    parser.add_argument("--loaders", nargs="+", default=[*PREPARED, "torchio"])
+    parser.add_argument("--nnunet-python", help="an interpreter that has nnU-Net")
+    parser.add_argument("--sampling", choices=["label", "uniform"], default="label")
+    parser.add_argument("--samples", type=int, default=80, help="patches of a volume in an epoch")
+    parser.add_argument("--repeats", type=int, default=2)
+    arguments = parser.parse_args()
+    work = Workload(sampling=arguments.sampling, epochs=3)
+    pairs = make_volumes(arguments.data, work)
+    store = arguments.data / "prepared"
+    loaders = [name for name in arguments.loaders if name != "nnunetv2" or arguments.nnunet_python]
+    prepare_all(pairs, store, loaders, arguments.nnunet_python)
+    manifest = save_manifest(arguments.data, pairs)
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in loaders}
+    try:
+        for _ in range(arguments.repeats):
+            for name in loaders:
+                samples = arguments.samples if name in PREPARED else work.samples_per_volume
+                asked = replace(work, samples_per_volume=samples, prepared=str(store))
+                python = arguments.nnunet_python if name == "nnunetv2" else sys.executable
+                try:
+                    facts, watcher = run_watched(
+                        "measure.one_run", name, str(manifest), asked.to_json(), python=python
+                    )
+                except subprocess.SubprocessError as error:
+                    print(f"{name} gave no figures: {error}", file=sys.stderr)
+                    continue
+                facts["peak_mib"] = watcher.peak_bytes() / 2**20
+                runs[name].append(facts)
+    finally:
+        manifest.unlink()
+    report(runs)
+    report_copies(store / "nifti", work)
+
+
+def prepare_all(pairs: Any, store: Path, loaders: list[str], nnunet_python: str | None) -> None:
+    """Prepare what is not there yet. Running voxloom's again does only what changed."""
+    subjects = [
+        voxloom.Subject(t1=voxloom.ScalarImage(image), seg=voxloom.LabelMap(labels), number=number)
+        for number, (image, labels) in enumerate(pairs)
+    ]
+    for name, layout in (("voxloom-prepared", "nifti"), ("voxloom-prepared-zarr", "zarr")):
+        if name in loaders:
+            dataset = voxloom.SubjectsDataset(subjects)
+            voxloom.prepare(dataset, store / layout, patch_size=96, layout=layout)
+    if "nnunetv2" in loaders and not (store / "nnunet").exists():
+        assert nnunet_python is not None
+        root = store / "nnunet-folders"
+        preprocess_by_nnunet(pairs, root, 2, nnunet_python)
+        (root / "preprocessed" / DATASET / "nnUNetPlans_3d_fullres").rename(store / "nnunet")
+
+
+def report(runs: dict[str, list[dict[str, Any]]]) -> None:
+    """Print patches a second of each loader, after the first epoch, and how they compare."""
+    rates = {
+        name: [rate for run in kept for rate in run["patches_per_s"][1:]]
+        for name, kept in runs.items()
+        if kept
+    }
+    middle = {name: statistics.median(found) for name, found in rates.items()}
+    print(f"{'loader':24} {'patches/s':>10} {'best':>7} {'worst':>7} {'peak MiB':>9}  dtypes")
+    for name, found in rates.items():
+        first = runs[name][0]
+        peak = max(run["peak_mib"] for run in runs[name])
+        print(
+            f"{name:24} {middle[name]:10.0f} {max(found):7.0f} {min(found):7.0f} {peak:9.0f}  "
+            f"{first['formats'][0]}, centres {json.dumps(first['centre_labels'])}"
+        )
+    for ours in PREPARED[:2]:
+        for other in ("nnunetv2", "torchio"):
+            if ours in middle and other in middle:
+                print(f"{ours} / {other}: {middle[ours] / middle[other]:.1f}")
+
+
+def report_copies(store: Path, work: Workload) -> None:
+    """Print what the copies alone would allow, on as many cores as there are workers."""
+    if not store.exists():
+        return
+    rng = np.random.default_rng(0)
+    maps = [
+        [subject[name].source.read()[0] for name in ("t1", "seg")]
+        for subject in voxloom.open_prepared(store).dry_iter()
+    ]
+    n = work.patch_size
+    slot = [np.empty((n, n, n), volume.dtype) for volume in maps[0]]
+    batch = [np.empty_like(part) for part in slot]
+    seconds: dict[str, list[float]] = {"into a slot": [], "into a batch": []}
+    for _ in range(400):
+        volumes = maps[rng.integers(len(maps))]
+        i, j, k = (int(rng.integers(length - n)) for length in volumes[0].shape)
+        start = time.perf_counter()
+        for volume, out in zip(volumes, slot, strict=True):
+            np.copyto(out, volume[i : i + n, j : j + n, k : k + n])
+        middle = time.perf_counter()
+        for part, out in zip(slot, batch, strict=True):
+            np.copyto(out, part)
+        seconds["into a slot"].append(middle - start)
+        seconds["into a batch"].append(time.perf_counter() - middle)
+    cut, gather = (statistics.median(taken) for taken in seconds.values())
+    print(
+        f"copies alone: {1e3 * cut:.2f} ms into a slot and {1e3 * gather:.2f} ms into a batch, so "
+        f"at most {2 / (cut + gather):.0f} patches/s on two cores"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Sums over blocks, kept where there are some.
+
+Each row of blocks along the last axis keeps its values from the first that is not zero to the
+last. A map of a large volume, most of which is background, then takes what its structures take;
+one that is full everywhere takes no more than a dense table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self, final
+
+import numpy as np
+import numpy.typing as npt
+
+from voxloom.geometry import Box, Index3, Shape3
+
+_PIECE: Final = 2**18  # values looked at together: a bound on memory, and few calls
+
+Integers = npt.NDArray[np.int64]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockRows:
+    """One number a block, most of which may be zero.
+
+    Parameters
+    ----------
+    blocks : (X, Y, Z) tuple of int
+        How many blocks there are along each axis.
+    starts, stops : (X * Y,) int64
+        Where the values of each row begin and end in `values`.
+    firsts : (X * Y,) int64
+        The place in its row of the first of them.
+    values : (N,) array
+        Sums over blocks; those that are not in a row are zero.
+
+    Examples
+    --------
+    >>> rows = BlockRows.of(np.array([[[0, 7, 0, 5, 0], [0, 0, 0, 0, 0]]]))
+    >>> rows.values.tolist(), rows.dense()[0, 0].tolist()
+    ([7, 0, 5], [0, 7, 0, 5, 0])
+    >>> rows.cut(Box((0, 0, 2), (1, 2, 5))).dense()[0].tolist()
+    [[0, 5, 0], [0, 0, 0]]
+    """
+
+    blocks: Shape3
+    starts: Integers
+    stops: Integers
+    firsts: Integers
+    values: npt.NDArray[Any]
+
+    @classmethod
+    def of(cls, sums: npt.NDArray[Any]) -> Self:
+        """Return the rows of dense sums ``(X, Y, Z)``."""
+        x, y, z = sums.shape
+        return cls.packed((x, y, z), *_trim(sums.reshape(-1, z)))
+
+    @classmethod
+    def joined(cls, slabs: Sequence[Self]) -> Self:
+        """Return the rows of slabs that follow each other along the first axis."""
+        if len(slabs) == 1:
+            return slabs[0]
+        _, y, z = slabs[0].blocks
+        return cls.packed(
+            (sum(slab.blocks[0] for slab in slabs), y, z),
+            np.concatenate([slab.lengths for slab in slabs]),
+            np.concatenate([slab.firsts for slab in slabs]),
+            np.concatenate([slab.values for slab in slabs]),
+        )
+
+    @classmethod
+    def packed(
+        cls, blocks: Shape3, lengths: Integers, firsts: Integers, values: npt.NDArray[Any]
+    ) -> Self:
+        """Return rows whose values lie one after the other.
+
+        Raises
+        ------
+        ValueError
+            If they are not those of so many blocks.
+        """
+        stops = np.cumsum(lengths, dtype=np.int64)
+        x, y, z = blocks
+        if lengths.shape != (x * y,) or firsts.shape != lengths.shape:
+            raise ValueError(f"{x * y} rows of blocks were expected, there are {len(lengths)}")
+        held = int(stops[-1])
+        if values.shape != (held,) or (firsts.astype(np.int64) + lengths > z).any():
+            raise ValueError(f"{held} blocks in rows of {z} were expected, got {values.shape}")
+        return cls(blocks, stops - lengths, stops, firsts.astype(np.int64), values)
+
+    @property
+    def lengths(self) -> Integers:
+        """How many values each row has."""
+        return self.stops - self.starts
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        arrays = (self.starts, self.stops, self.firsts, self.values)
+        return sum(array.nbytes for array in arrays)
+
+    def dense(self) -> npt.NDArray[Any]:
+        """Return all sums, ``(X, Y, Z)``."""
+        sums = np.zeros(self.blocks, self.values.dtype)
+        for rows, columns, values in self._pieces():
+            sums.reshape(-1, self.blocks[2])[rows, columns] = values
+        return sums
+
+    def total(self, dtype: Any) -> Any:
+        """Return the sum of all, added up in `dtype`."""
+        return sum((values.sum(dtype=dtype).item() for _, _, values in self._pieces()), 0)
+
+    def running(self, dtype: Any) -> npt.NDArray[Any]:
+        """Return the running sum at the end of each row, one block added after the other."""
+        ends = np.empty(len(self.starts), dtype)
+        done, before = 0, np.zeros(1, dtype)
+        for rows, _, values in self._pieces():
+            sums = np.concatenate([before, values]).cumsum(dtype=dtype)
+            last = int(rows[-1]) + 1 if len(rows) else done
+            ends[done:last] = sums[rows.searchsorted(np.arange(done, last), side="right")]
+            done, before = last, sums[-1:]
+        ends[done:] = before
+        return ends
+
+    def row(self, number: int) -> tuple[int, npt.NDArray[Any]]:
+        """Return the place of the first value of a row, and its values."""
+        return int(self.firsts[number]), self.values[self.starts[number] : self.stops[number]]
+
+    def occupied(self) -> Box | None:
+        """Return the smallest box around the blocks that are not zero, or None."""
+        ini, fin = [], []
+        for rows, columns, values in self._pieces():
+            there = values != 0
+            if there.any():
+                x, y = np.divmod(rows[there], self.blocks[1])
+                places = (x, y, columns[there])
+                ini.append([axis.min() for axis in places])
+                fin.append([axis.max() + 1 for axis in places])
+        if not ini:
+            return None
+        (i, j, k), (w, h, d) = np.min(ini, axis=0).tolist(), np.max(fin, axis=0).tolist()
+        return Box((i, j, k), (w, h, d))
+
+    def cut(self, box: Box) -> Self:
+        """Return the rows in a box of blocks; their values are shared, not copied."""
+        x, y, z = box.slices
+        starts, stops, firsts = (
+            part.reshape(self.blocks[:2])[x, y].ravel()
+            for part in (self.starts, self.stops, self.firsts)
+        )
+        ini = np.minimum(starts + (z.start - firsts).clip(min=0), stops)
+        fin = np.minimum(starts + (z.stop - firsts).clip(min=0), stops)
+        return type(self)(box.size, ini, fin, firsts.clip(min=z.start) - z.start, self.values)
+
+    def embed(self, first: Index3, blocks: Shape3) -> Self:
+        """Return the same values as part of a larger table, in which these begin at `first`."""
+        x, y, z = first
+        place = slice(x, x + self.blocks[0]), slice(y, y + self.blocks[1])
+        tables = []
+        for part, shift in ((self.starts, 0), (self.stops, 0), (self.firsts, z)):
+            table = np.zeros(blocks[:2], np.int64)
+            table[place] = part.reshape(self.blocks[:2]) + shift
+            tables.append(table.ravel())
+        return type(self)(blocks, tables[0], tables[1], tables[2], self.values)
+
+    def _pieces(self) -> Iterator[tuple[Integers, Integers, npt.NDArray[Any]]]:
+        """Yield the row, the place in it and the value of all kept blocks, some at a time."""
+        lengths = self.lengths
+        ends = lengths.cumsum()
+        ini = 0
+        while ini < len(ends):
+            before = int(ends[ini - 1]) if ini else 0
+            fin = max(int(ends.searchsorted(before + _PIECE, side="right")), ini + 1)
+            some = lengths[ini:fin]
+            rows = np.repeat(np.arange(ini, fin), some)
+            inside = np.arange(int(ends[fin - 1]) - before) - np.repeat(
+                ends[ini:fin] - some - before, some
+            )
+            yield rows, inside + self.firsts[rows], self.values[inside + self.starts[rows]]
+            ini = fin
+
+
+def _trim(rows: npt.NDArray[Any]) -> tuple[Integers, Integers, npt.NDArray[Any]]:
+    """Return how long each row is without the zeros at its ends, where it begins, and all that."""
+    there = rows != 0
+    held = there.any(axis=1)
+    firsts = there.argmax(axis=1)
+    stops = np.where(held, rows.shape[1] - there[:, ::-1].argmax(axis=1), 0)
+    places = np.arange(rows.shape[1])
+    inside = (places >= firsts[:, None]) & (places < stops[:, None])
+    return np.where(held, stops - firsts, 0), firsts, rows[inside]
