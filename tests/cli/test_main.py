@@ -16,17 +16,31 @@ def test_it_says_its_version(voxloom):
 def test_help_lists_commands_and_exit_codes(voxloom, arguments):
     said = voxloom(*arguments)
     assert said.code == ExitCode.OK
-    for word in ("check", "preview", "bench", "prepare", "infer", "queue-page", "info", "130"):
+    for word in (
+        "demo",
+        "check",
+        "preview",
+        "view",
+        "bench",
+        "prepare",
+        "infer",
+        "queue-page",
+        "info",
+        "130",
+    ):
         assert word in said.out
 
 
 @pytest.mark.parametrize(
-    "command", ["info", "check", "preview", "bench", "prepare", "infer", "queue-page"]
+    "command",
+    ["demo", "check", "preview", "bench", "prepare", "infer", "view", "queue-page", "info"],
 )
-def test_every_command_explains_itself(voxloom, command):
+def test_every_command_explains_itself_with_an_example(voxloom, command):
     said = voxloom(command, "--help")
     assert said.code == ExitCode.OK
-    assert f"voxloom {command}" in said.out
+    _, examples = said.out.split("Examples:")
+    assert f"voxloom {command}" in examples
+    assert "--json" in said.out
 
 
 @pytest.mark.parametrize(
