@@ -42,7 +42,7 @@ def test_no_readable_volume_gives_no_usual_size():
 
 
 def test_shares_that_are_no_shares_are_a_wrong_argument():
-    with pytest.raises(CommandError, match="--shares cannot be used: .* label 0 has -1"):
+    with pytest.raises(CommandError, match=r"--shares cannot be used: .* label 0 has -1"):
         choose_sampler("label", (8, 8, 8), SUBJECT, None, "0=-1")
 
 

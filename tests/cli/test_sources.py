@@ -89,7 +89,7 @@ def test_one_file_is_a_subject(phantoms):
 
 def test_what_is_known_is_not_named_again(phantoms, tmp_path):
     prepare(choose_dataset(phantoms).dataset, tmp_path / "store")
-    with pytest.raises(CommandError, match="--label cannot be given for .*store"):
+    with pytest.raises(CommandError, match=r"--label cannot be given for .*store"):
         choose_dataset(tmp_path / "store", labels=["t1"])
     with pytest.raises(CommandError, match="--image and --label cannot be given for --msd"):
         choose_dataset(msd=tmp_path, images=["t1"], labels=["t1"])
@@ -99,7 +99,7 @@ def test_a_folder_to_write_is_made_or_refused_at_once(tmp_path):
     make_folder(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(CommandError, match="--output is a folder, and .*file' is a file"):
+    with pytest.raises(CommandError, match=r"--output is a folder, and .*file' is a file"):
         make_folder(tmp_path / "file")
     with pytest.raises(NotADirectoryError, match="file/b"):
         make_folder(tmp_path / "file" / "b")

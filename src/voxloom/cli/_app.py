@@ -47,7 +47,7 @@ _START = """[bold]To see it work:[/bold]
 
   3 files, data, disk or memory did not allow it    4 a library is missing
 
-  5 unexpected, see --debug    130 stopped
+  5 unexpected, see --debug    130 stopped    141 the reader of the output went away
 """
 
 app = new_app(_HELP)

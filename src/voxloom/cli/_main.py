@@ -73,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
+        if _was_stopped(error):
+            return _say("stopped", ExitCode.INTERRUPTED)
         return _say(*_explain(error))
 
 
@@ -129,6 +131,13 @@ def _explain(error: Exception) -> tuple[str, ExitCode]:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or text}", ExitCode.FAILED
     return f"unexpected {type(error).__name__}: {text} (see {_DEBUG})", ExitCode.UNEXPECTED
+
+
+def _was_stopped(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: Python wraps it where a class is being made."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _plain(message: Any) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 from voxloom._errors import CommandError, LayoutError, VolumeNotFoundError
@@ -164,8 +165,8 @@ def make_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise CommandError(f"--output is a folder, and {str(folder)!r} is a file")
     folder.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=folder, prefix=".voxloom-"):
-        pass
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def _chosen(dataset: SubjectsDataset, says: str) -> Chosen:
