@@ -18,7 +18,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports --no-cache
 
 demo: $(VENV)/.demo
-	$(BIN)/python examples/demo.py
+	$(BIN)/voxloom demo
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -E -q docs docs/_build/html

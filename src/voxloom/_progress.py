@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Final
+
+_PATIENCE_S: Final = 1.0
 
 
 def progress_bar(
@@ -13,7 +15,8 @@ def progress_bar(
 ) -> AbstractContextManager[Any]:
     """Return a context that gives a bar with ``update(n)``, or None.
 
-    It gives None where standard error is no terminal or tqdm is not installed.
+    It shows after a second, so that what is quick stays quiet. It gives None where standard error
+    is no terminal or tqdm is not installed.
 
     Parameters
     ----------
@@ -42,6 +45,6 @@ def progress_bar(
     except ModuleNotFoundError:
         return nullcontext()
     bar: AbstractContextManager[Any] = tqdm.tqdm(
-        total=total, initial=begin, unit=unit, unit_scale=scaled, desc=name
+        total=total, initial=begin, unit=unit, unit_scale=scaled, desc=name, delay=_PATIENCE_S
     )
     return bar

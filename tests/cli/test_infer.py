@@ -46,6 +46,15 @@ def test_argmax_writes_labels(voxloom, volume):
     assert (labels[abs(voxels) > 1] == (voxels > 0)[abs(voxels) > 1]).all()
 
 
+def test_the_volume_itself_is_not_overwritten(voxloom, volume, tmp_path):
+    copy = tmp_path / "t1.nii.gz"
+    copy.write_bytes(volume.read_bytes())
+    said = voxloom("infer", "t1.nii.gz", copy, "--model", "infer_networks:double")
+    assert said.code == ExitCode.USAGE
+    assert "is an INPUT, and would be overwritten" in said.err
+    assert copy.read_bytes() == volume.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -6,6 +6,8 @@ import pytest
 from voxloom._errors import MissingExtraError, QueueError
 from voxloom.cli import ExitCode, _app, main
 
+COMMANDS = ("demo", "check", "preview", "bench", "prepare", "infer", "view", "queue-page", "info")
+
 
 def test_it_says_its_version(voxloom):
     said = voxloom("--version")
@@ -16,17 +18,17 @@ def test_it_says_its_version(voxloom):
 def test_help_lists_commands_and_exit_codes(voxloom, arguments):
     said = voxloom(*arguments)
     assert said.code == ExitCode.OK
-    for word in ("check", "preview", "bench", "prepare", "infer", "queue-page", "info", "130"):
+    for word in (*COMMANDS, "130", "141"):
         assert word in said.out
 
 
-@pytest.mark.parametrize(
-    "command", ["info", "check", "preview", "bench", "prepare", "infer", "queue-page"]
-)
-def test_every_command_explains_itself(voxloom, command):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(voxloom, command):
     said = voxloom(command, "--help")
     assert said.code == ExitCode.OK
-    assert f"voxloom {command}" in said.out
+    _, examples = said.out.split("Examples:")
+    assert f"voxloom {command}" in examples
+    assert "--json" in said.out
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,12 @@ def test_wrong_arguments_are_one_sentence_and_code_2(voxloom, arguments, sentenc
     assert said.out == ""
 
 
+def wrapped(error: BaseException) -> Exception:
+    outer = RuntimeError("Error calling __set_name__")
+    outer.__cause__ = error
+    return outer
+
+
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
@@ -55,6 +63,7 @@ def test_wrong_arguments_are_one_sentence_and_code_2(voxloom, arguments, sentenc
         (FileNotFoundError(2, "No such file", "a.nii"), ExitCode.FAILED, "a.nii: No such file"),
         (MissingExtraError("run: pip"), ExitCode.MISSING, "run: pip"),
         (KeyboardInterrupt(), ExitCode.INTERRUPTED, "stopped"),
+        (wrapped(KeyboardInterrupt()), ExitCode.INTERRUPTED, "stopped"),
         (ZeroDivisionError("oh"), ExitCode.UNEXPECTED, "unexpected ZeroDivisionError: oh"),
     ],
 )

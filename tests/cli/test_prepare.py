@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -23,6 +24,17 @@ def test_with_patterns_the_only_argument_is_the_folder(voxloom, phantoms):
     said = voxloom("prepare", "store", "--glob", f"t1={phantoms}/{{subject}}_t1.nii.gz")
     assert said.code == ExitCode.OK
     assert "open_prepared('store')" in said.out
+
+
+@pytest.mark.parametrize("inside", ["", "prepared"])
+def test_nothing_is_written_among_the_data(voxloom, phantoms, tmp_path, inside):
+    data = tmp_path / "data"
+    shutil.copytree(phantoms, data)
+    before = sorted(data.rglob("*"))
+    said = voxloom("prepare", data, data / inside)
+    assert (said.code, said.out) == (ExitCode.USAGE, "")
+    assert "where it would be taken for data; give a folder beside it" in said.err
+    assert sorted(data.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voxloom import LabelMap, LabelSampler, ScalarImage
-from voxloom.cli import ExitCode
+from voxloom.cli import ExitCode, _preview
 from voxloom.cli._preview import draw_locations, spread_over
 from voxloom.cli._sources import choose_dataset
 
@@ -25,6 +25,23 @@ def test_a_report_shows_subjects_places_and_patches(voxloom, phantoms, tmp_path)
     assert page.count("<img") == 2 * 2 + 1
     assert "phantom_000" in page
     assert "phantom_002" in page
+
+
+@pytest.mark.parametrize("output", ["file/report.html", "file"])
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_drawn(
+    voxloom, phantoms, tmp_path, monkeypatch, output
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(_preview, "_look_at", None)  # calling it would be unexpected
+    said = voxloom("preview", phantoms, "--output", output)
+    assert (said.code, said.out) == (ExitCode.USAGE, "")
+    assert "--output is a folder, and 'file' is a file" in said.err
+
+
+def test_a_seed_below_zero_is_a_wrong_argument(voxloom, phantoms):
+    said = voxloom("preview", phantoms, "--seed", "-1")
+    assert said.code == ExitCode.USAGE
+    assert "'--seed'" in said.err
 
 
 def test_the_same_seed_draws_the_same_centres(phantoms):

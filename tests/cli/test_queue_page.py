@@ -1,3 +1,5 @@
+import json
+
 from voxloom.cli import ExitCode
 
 
@@ -5,6 +7,11 @@ def test_the_page_can_be_one_file(voxloom, tmp_path):
     said = voxloom("queue-page", "--output", "queue.html")
     assert (said.code, said.out) == (ExitCode.OK, "queue.html\n")
     assert "<html" in (tmp_path / "queue.html").read_text()
+
+
+def test_json_says_which_file(voxloom):
+    said = voxloom("queue-page", "--output", "queue.html", "--json")
+    assert json.loads(said.out) == {"file": "queue.html"}
 
 
 def test_a_port_is_for_serving(voxloom):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from voxloom import LabelMap, ScalarImage, Subject, SubjectsDataset
-from voxloom._errors import CommandError
+from voxloom._errors import CommandError, VolumeReadError
 from voxloom.cli._sampling import (
     choose_patch_size,
     choose_sampler,
@@ -37,8 +37,13 @@ def test_the_usual_size_leaves_room_for_patches_to_differ():
 
 
 def test_no_readable_volume_gives_no_usual_size():
-    with pytest.raises(CommandError, match="no volume could be read"):
+    with pytest.raises(VolumeReadError, match="no volume could be read: there is none"):
         choose_patch_size(None, CheckReport((), ()))
+
+
+def test_shares_that_are_no_shares_are_a_wrong_argument():
+    with pytest.raises(CommandError, match=r"--shares cannot be used: .* label 0 has -1"):
+        choose_sampler("label", (8, 8, 8), SUBJECT, None, "0=-1")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from voxloom._errors import CommandError
-from voxloom.cli._sources import choose_dataset, load_callable, load_object
+from voxloom.cli._sources import choose_dataset, load_callable, load_object, make_folder
 from voxloom.datasets import write_phantoms
 from voxloom.prepared import prepare
 from voxloom.subjects import LABEL, SubjectsDataset
@@ -80,6 +80,29 @@ def test_sources_that_cannot_be_used_are_refused(given, sentence):
 def test_columns_of_a_folder_are_refused(phantoms):
     with pytest.raises(CommandError, match="--image names columns of a table"):
         choose_dataset(phantoms, images=["t1"])
+
+
+def test_one_file_is_a_subject(phantoms):
+    chosen = choose_dataset(phantoms / "phantom_000_seg.nii.gz")
+    assert types_of(chosen.dataset) == {"phantom_000_seg": "label"}
+
+
+def test_what_is_known_is_not_named_again(phantoms, tmp_path):
+    prepare(choose_dataset(phantoms).dataset, tmp_path / "store")
+    with pytest.raises(CommandError, match=r"--label cannot be given for .*store"):
+        choose_dataset(tmp_path / "store", labels=["t1"])
+    with pytest.raises(CommandError, match="--image and --label cannot be given for --msd"):
+        choose_dataset(msd=tmp_path, images=["t1"], labels=["t1"])
+
+
+def test_a_folder_to_write_is_made_or_refused_at_once(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match=r"--output is a folder, and .*file' is a file"):
+        make_folder(tmp_path / "file")
+    with pytest.raises(NotADirectoryError, match="file/b"):
+        make_folder(tmp_path / "file" / "b")
 
 
 @pytest.mark.parametrize(

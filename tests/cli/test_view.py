@@ -1,3 +1,4 @@
+import json
 from urllib.request import urlopen
 
 import pytest
@@ -34,6 +35,47 @@ def test_files_are_the_images_of_one_subject(voxloom, phantoms, asked):
     assert said.code == ExitCode.OK
     assert "One subject: phantom_000_t1 (image), phantom_000_seg (label map)" in said.err
     assert '"hasPatches": false' in asked[0]
+
+
+def test_json_says_where_it_is_and_nothing_else(voxloom, phantoms, asked):
+    said = voxloom("view", phantoms, "--patches", 3, "--json")
+    found = json.loads(said.out)
+    assert found.pop("address").startswith("http://127.0.0.1:")
+    assert "3 subjects" in found.pop("source")
+    assert found.pop("sampler").startswith("LabelSampler(")
+    assert found == {"subjects": 3, "patches": 3}
+    assert (said.code, said.err) == (ExitCode.OK, "")
+
+
+def test_a_table_names_its_columns(voxloom, phantoms, asked, tmp_path):
+    table = tmp_path / "all.csv"
+    table.write_text(f"subject,t1\nann,{phantoms}/phantom_000_t1.nii.gz\n")
+    said = voxloom("view", table, "--image", "t1", "--patches", 0)
+    assert said.code == ExitCode.OK
+    assert "ann" in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--patch-size", 500), "does not fit in subject 'phantom_000'"),
+        (("--shares", "99=1"), "it has none of the labels"),
+    ],
+)
+def test_patches_that_cannot_be_cut_are_said_before_anything_is_served(
+    voxloom, phantoms, asked, options, sentence
+):
+    said = voxloom("view", phantoms, *options)
+    assert (said.code, said.out, asked) == (ExitCode.FAILED, "", [])
+    assert sentence in said.err
+
+
+def test_text_that_is_called_a_volume_is_one_sentence(voxloom, tmp_path, asked):
+    (tmp_path / "text.nii.gz").write_text("not a volume" * 40)
+    for more in ([], ["--patches", 0]):
+        said = voxloom("view", "text.nii.gz", *more)
+        assert (said.code, said.out) == (ExitCode.FAILED, "")
+        assert "no volume could be read: text.nii.gz: expected a NIfTI header" in said.err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import pytest
 from voxloom.datasets import write_phantoms
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-TESTED_ELSEWHERE = {"demo.py"}
 LEAVING = Path(__file__).parent / "scripts" / "leaving.py"
 
 
@@ -87,4 +86,4 @@ def test_a_script_for_torchio_differs_by_two_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_every_example_is_tested(example: Path) -> None:
     text = Path(__file__).read_text(encoding="utf-8")
-    assert example.name in text or example.name in TESTED_ELSEWHERE
+    assert example.name in text

@@ -195,6 +195,39 @@ def to_subject(items: Mapping[str, Any], like: Subject | None = None) -> Subject
     return like.replace(**made).without(*(name for name in like if name not in made))
 
 
+def make_unet(
+    in_channels: int, out_channels: int, channels: Sequence[int], norm: str = "instance"
+) -> Any:
+    """Return MONAI's 3D U-Net with one residual unit a level, each level half the size.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of ``(B, C, W, H, D)`` in and out.
+    channels : sequence of int
+        Features of each level, the finest first.
+    norm : str
+        MONAI's name of a normalisation.
+
+    Raises
+    ------
+    MissingExtraError
+        An ImportError, if MONAI is not installed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = make_unet(1, 3, (4, 8))
+    >>> tuple(network(torch.zeros(1, 1, 16, 16, 16)).shape)
+    (1, 3, 16, 16, 16)
+    """
+    networks = import_extra("monai.networks.nets", "monai")
+    strides = [2] * (len(channels) - 1)
+    return networks.UNet(
+        3, in_channels, out_channels, channels, strides, num_res_units=1, norm=norm
+    )
+
+
 def _as_meta_tensor(image: Image) -> Any:
     import torch
 

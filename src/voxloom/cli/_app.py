@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from voxloom import __version__
@@ -9,8 +10,11 @@ from voxloom.cli._bench import EXAMPLES as BENCH
 from voxloom.cli._bench import bench
 from voxloom.cli._check import EXAMPLES as CHECK
 from voxloom.cli._check import check
+from voxloom.cli._demo import EXAMPLES as DEMO
+from voxloom.cli._demo import demo
 from voxloom.cli._infer import EXAMPLES as INFER
 from voxloom.cli._infer import infer
+from voxloom.cli._info import EXAMPLES as INFO
 from voxloom.cli._info import info
 from voxloom.cli._prepare import EXAMPLES as PREPARE
 from voxloom.cli._prepare import prepare
@@ -18,12 +22,16 @@ from voxloom.cli._preview import EXAMPLES as PREVIEW
 from voxloom.cli._preview import preview
 from voxloom.cli._queue_page import EXAMPLES as QUEUE_PAGE
 from voxloom.cli._queue_page import queue_page
-from voxloom.cli._typer import Exit, Option, new_app
+from voxloom.cli._typer import Exit, Option, new_app, unwrapped
 from voxloom.cli._view import EXAMPLES as VIEW
 from voxloom.cli._view import view
 
 _HELP = "Look at volumes, measure how fast patches come, prepare data, run a network."
-_START = """[bold]From a folder to a training:[/bold]
+_START = """[bold]To see it work:[/bold]
+
+  voxloom demo            trains a small network, and draws how
+
+[bold]From a folder to a training:[/bold]
 
   voxloom check DATA      what is wrong with it
 
@@ -39,7 +47,7 @@ _START = """[bold]From a folder to a training:[/bold]
 
   3 files, data, disk or memory did not allow it    4 a library is missing
 
-  5 unexpected, see --debug    130 stopped
+  5 unexpected, see --debug    130 stopped    141 the reader of the output went away
 """
 
 app = new_app(_HELP)
@@ -61,11 +69,16 @@ def voxloom(
     """Look at volumes, measure how fast patches come, prepare data, run a network."""
 
 
-app.command()(info)
-app.command(epilog=CHECK)(check)
-app.command(epilog=PREVIEW)(preview)
-app.command(epilog=BENCH)(bench)
-app.command(epilog=PREPARE)(prepare)
-app.command(epilog=INFER)(infer)
-app.command(epilog=VIEW)(view)
-app.command("queue-page", epilog=QUEUE_PAGE)(queue_page)
+_COMMANDS: dict[str, tuple[Callable[..., int], str]] = {
+    "demo": (demo, DEMO),
+    "check": (check, CHECK),
+    "preview": (preview, PREVIEW),
+    "bench": (bench, BENCH),
+    "prepare": (prepare, PREPARE),
+    "infer": (infer, INFER),
+    "view": (view, VIEW),
+    "queue-page": (queue_page, QUEUE_PAGE),
+    "info": (info, INFO),
+}
+for _name, (_command, _examples) in _COMMANDS.items():
+    app.command(_name, help=unwrapped(_command.__doc__), epilog=_examples)(_command)

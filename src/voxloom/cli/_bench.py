@@ -9,27 +9,12 @@ from voxloom._errors import CommandError
 from voxloom._progress import progress_bar
 from voxloom.cli._info import count_cores
 from voxloom.cli._main import ExitCode
-from voxloom.cli._sampling import choose_patch_size, choose_sampler, describe_sampler
-from voxloom.cli._sources import choose_dataset, load_callable
+from voxloom.cli._options import DataOptions, PatchOptions, grouped
+from voxloom.cli._sampling import describe_sampler
+from voxloom.cli._sources import load_callable
 from voxloom.cli._terminal import note, say, say_json, say_table, working
 from voxloom.cli._trial import Course, Setting, recommend
-from voxloom.cli._typer import (
-    AsJson,
-    Csv,
-    Glob,
-    Images,
-    Labels,
-    MapName,
-    Msd,
-    Nnunet,
-    Option,
-    PatchSizeText,
-    SamplerName,
-    Seed,
-    Shares,
-    Source,
-    Transform,
-)
+from voxloom.cli._typer import AsJson, Option, Seed, Source, Transform
 
 if TYPE_CHECKING:
     from voxloom.loading._execution import ExecutorName
@@ -44,18 +29,12 @@ EXAMPLES = """[bold]Examples:[/bold]
 """
 
 
+@grouped
 def bench(
     source: Source = None,
-    msd: Msd = None,
-    nnunet: Nnunet = None,
-    csv: Csv = None,
-    glob: Glob = None,
-    image: Images = None,
-    label: Labels = None,
-    patch_size: PatchSizeText = None,
-    sampler: SamplerName = "auto",
-    map_name: MapName = None,
-    shares: Shares = None,
+    *,
+    data: DataOptions,
+    cutting: PatchOptions,
     batch_size: Annotated[int, Option(min=1)] = 4,
     samples: Annotated[int, Option(min=1, help="Patches of each volume in an epoch.")] = 8,
     max_length: Annotated[int, Option(min=1, help="The most finished patches that are held.")] = 64,
@@ -85,13 +64,11 @@ def bench(
         raise CommandError("--trainer and --step-time are two ways to say one thing; give one")
     step = _make_step(trainer, step_time)
     tried = parse_settings(workers, executors)
-    chosen = choose_dataset(source, msd, nnunet, csv, glob, image, label)
+    chosen = data.open(source)
     if not as_json:
         note(chosen.says)
     chosen.dataset.set_transform(load_callable(transform, "--transform"))
-    with working("reading headers"):
-        size = choose_patch_size(patch_size, chosen.dataset.check())
-    cutter = choose_sampler(sampler, size, chosen.dataset.dry_iter()[0], map_name, shares)
+    cutter = cutting.make_sampler(chosen.dataset, chosen.dataset.check())
     course = Course(
         chosen.dataset, cutter, max_length, samples, batch_size, seed, seconds, step or _do_nothing
     )

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Final
 
 from voxloom._errors import CommandError
 from voxloom.cli._main import ExitCode
-from voxloom.cli._sampling import choose_patch_size
+from voxloom.cli._sampling import parse_patch_size
 from voxloom.cli._sources import load_callable
 from voxloom.cli._terminal import say, say_json
 from voxloom.cli._typer import Argument, AsJson, Option
-from voxloom.subjects import CheckReport, ScalarImage, Subject
+from voxloom.subjects import ScalarImage, Subject
 
 EXAMPLES = """[bold]Examples:[/bold]
 
@@ -46,10 +46,11 @@ def infer(
     """Run a network over a volume of any size, patch by patch, and write what it returns."""
     if mode not in _MODES:
         raise CommandError(f"--mode is {', '.join(_MODES)}; got {mode!r}")
-    size = choose_patch_size(patch_size, CheckReport((), ()))
-    images: dict[str, Any] = {
-        f"channel_{n}": ScalarImage(Path(p)) for n, p in enumerate(volume.split(","))
-    }
+    size = parse_patch_size(patch_size)
+    files = [Path(part) for part in volume.split(",")]
+    if output.resolve() in [file.resolve() for file in files]:
+        raise CommandError(f"OUTPUT {str(output)!r} is an INPUT, and would be overwritten")
+    images: dict[str, Any] = {f"channel_{n}": ScalarImage(file) for n, file in enumerate(files)}
     network = make_network(model, device)
     from voxloom.inference import infer as run_network
 

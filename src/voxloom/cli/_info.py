@@ -12,10 +12,17 @@ from voxloom.cli._main import ExitCode
 from voxloom.cli._terminal import say_json, say_table, working
 from voxloom.cli._typer import AsJson
 
+EXAMPLES = """[bold]Examples:[/bold]
+
+  voxloom info
+
+  voxloom info --json
+"""
+
 _NEEDED: Final = ("numpy", "torch", "nibabel", "isal")
 _EXTRAS: Final = {
     "cli": ("typer", "rich", "tqdm"),
-    "demo": ("nilearn", "pooch"),
+    "demo": ("nilearn", "monai", "pooch"),
     "itk": ("SimpleITK", "tifffile"),
     "lightning": ("lightning",),
     "monai": ("monai",),

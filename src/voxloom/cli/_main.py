@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
@@ -35,6 +37,8 @@ class ExitCode(IntEnum):
     """A defect of voxloom, or of code that was given to it; ``--debug`` shows where."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C."""
+    UNREAD = 141
+    """What read the output stopped reading, as ``| head`` does; nothing is said."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
     try:
         return _run(given or ["--help"])
+    except BrokenPipeError:
+        return _drop_output()
     except KeyboardInterrupt:
         if debug:
             raise
@@ -67,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
+        if _was_stopped(error):
+            return _say("stopped", ExitCode.INTERRUPTED)
         return _say(*_explain(error))
 
 
@@ -81,8 +89,21 @@ def _run(arguments: list[str]) -> int:
             "run: pip install 'voxloom[cli]'"
         ) from error
     # Not standalone: errors come back as exceptions, and the number a command returns as it is.
-    code = app(arguments, prog_name="voxloom", standalone_mode=False)
+    try:
+        code = app(arguments, prog_name="voxloom", standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit as error:  # how typer and rich leave when nobody reads
+        raise BrokenPipeError from error
+    if code == ExitCode.INTERRUPTED:  # typer has caught it
+        raise KeyboardInterrupt
     return int(code or ExitCode.OK)
+
+
+def _drop_output() -> int:
+    """Let what is still buffered go nowhere, or Python would complain of it when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(ExitCode.UNREAD)
 
 
 def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
@@ -110,6 +131,13 @@ def _explain(error: Exception) -> tuple[str, ExitCode]:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or text}", ExitCode.FAILED
     return f"unexpected {type(error).__name__}: {text} (see {_DEBUG})", ExitCode.UNEXPECTED
+
+
+def _was_stopped(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: Python wraps it where a class is being made."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _plain(message: Any) -> str:

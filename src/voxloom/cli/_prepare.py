@@ -7,24 +7,11 @@ from typing import Annotated, cast
 
 from voxloom._errors import CommandError
 from voxloom.cli._main import ExitCode
-from voxloom.cli._sampling import choose_patch_size
-from voxloom.cli._sources import choose_dataset, load_callable
+from voxloom.cli._options import DataOptions, grouped
+from voxloom.cli._sampling import parse_patch_size
+from voxloom.cli._sources import load_callable
 from voxloom.cli._terminal import note, say, say_json
-from voxloom.cli._typer import (
-    Argument,
-    AsJson,
-    Csv,
-    Glob,
-    Images,
-    Labels,
-    Msd,
-    Nnunet,
-    Option,
-    PatchSizeText,
-    Source,
-    Transform,
-)
-from voxloom.subjects import CheckReport
+from voxloom.cli._typer import Argument, AsJson, Option, Source, Transform
 
 EXAMPLES = """[bold]Examples:[/bold]
 
@@ -36,18 +23,17 @@ EXAMPLES = """[bold]Examples:[/bold]
 """
 
 
+@grouped
 def prepare(
     source: Source = None,
     output: Annotated[
         Path | None, Argument(metavar="OUTPUT", help="Folder to write; made if missing.")
     ] = None,
-    msd: Msd = None,
-    nnunet: Nnunet = None,
-    csv: Csv = None,
-    glob: Glob = None,
-    image: Images = None,
-    label: Labels = None,
-    patch_size: PatchSizeText = None,
+    *,
+    data: DataOptions,
+    patch_size: Annotated[
+        str | None, Option(metavar="N[,N,N]", help="Of the patches that will be cut from it.")
+    ] = None,
     layout: Annotated[
         str,
         Option(
@@ -65,17 +51,18 @@ def prepare(
     With --msd, --nnunet, --csv or --glob the only argument is OUTPUT. It can be stopped, and
     goes on where it was.
     """
-    if output is None and (msd or nnunet or csv or glob):
+    if output is None and data.names_a_source:
         source, output = None, source
     if output is None:
         raise CommandError("a folder to write is expected: voxloom prepare DATA OUTPUT")
     if layout not in ("nifti", "zarr"):
         raise CommandError(f"--layout is nifti or zarr, got {layout!r}")
-    chosen = choose_dataset(source, msd, nnunet, csv, glob, image, label)
+    size = None if patch_size is None else parse_patch_size(patch_size)
+    chosen = data.open(source)
+    _check_apart(output, source or data.msd or data.nnunet)
     if not as_json:
         note(chosen.says)
     chosen.dataset.set_transform(load_callable(transform, "--transform"))
-    size = None if patch_size is None else choose_patch_size(patch_size, CheckReport((), ()))
     from voxloom.prepared import prepare as prepare_dataset
 
     stored = prepare_dataset(chosen.dataset, output, size, workers, layout, overwrite)
@@ -87,3 +74,12 @@ def prepare(
     say(f"{len(stored)} subjects, {size_bytes / 2**20:.1f} MiB in {output}; read them with")
     say(f"  dataset = voxloom.open_prepared({cast(str, result['folder'])!r})")
     return ExitCode.OK
+
+
+def _check_apart(output: Path, source: Path | None) -> None:
+    """Refuse to write among the data, where what is written would be taken for data."""
+    if source is not None and output.resolve().is_relative_to(source.resolve()):
+        raise CommandError(
+            f"OUTPUT {str(output)!r} lies in DATA {str(source)!r}, where it would be taken for "
+            "data; give a folder beside it"
+        )

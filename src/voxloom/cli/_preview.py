@@ -11,26 +11,12 @@ import numpy as np
 
 from voxloom._progress import progress_bar
 from voxloom.cli._main import ExitCode
-from voxloom.cli._report import Picture, Section, write_report
-from voxloom.cli._sampling import choose_patch_size, choose_sampler, describe_sampler
-from voxloom.cli._sources import choose_dataset
+from voxloom.cli._options import DataOptions, PatchOptions, grouped
+from voxloom.cli._report import Picture, Section, is_one_file, write_report
+from voxloom.cli._sampling import describe_sampler
+from voxloom.cli._sources import make_folder
 from voxloom.cli._terminal import note, say, say_json, working
-from voxloom.cli._typer import (
-    AsJson,
-    Csv,
-    Glob,
-    Images,
-    Labels,
-    MapName,
-    Msd,
-    Nnunet,
-    Option,
-    PatchSizeText,
-    SamplerName,
-    Seed,
-    Shares,
-    Source,
-)
+from voxloom.cli._typer import AsJson, Option, Seed, Source
 from voxloom.patches import LabelSampler, PatchSampler
 from voxloom.subjects import CheckReport, Subject, collate
 
@@ -44,18 +30,12 @@ EXAMPLES = """[bold]Examples:[/bold]
 """
 
 
+@grouped
 def preview(
     source: Source = None,
-    msd: Msd = None,
-    nnunet: Nnunet = None,
-    csv: Csv = None,
-    glob: Glob = None,
-    image: Images = None,
-    label: Labels = None,
-    patch_size: PatchSizeText = None,
-    sampler: SamplerName = "auto",
-    map_name: MapName = None,
-    shares: Shares = None,
+    *,
+    data: DataOptions,
+    cutting: PatchOptions,
     output: Annotated[
         Path, Option("--output", "-o", help="A .html file, or a folder for the pictures.")
     ] = Path("preview.html"),
@@ -66,14 +46,13 @@ def preview(
     as_json: AsJson = False,
 ) -> int:
     """Draw subjects, where a sampler cuts them, and patches: one HTML file, or a folder."""
-    chosen = choose_dataset(source, msd, nnunet, csv, glob, image, label)
+    chosen = data.open(source)
     if not as_json:
         note(chosen.says)
-    with working("reading headers"):
-        report = chosen.dataset.check()
+    report = chosen.dataset.check()
     everyone = chosen.dataset.dry_iter()
-    size = choose_patch_size(patch_size, report)
-    drawer = choose_sampler(sampler, size, everyone[0], map_name, shares)
+    drawer = cutting.make_sampler(chosen.dataset, report)
+    make_folder(output.parent if is_one_file(output) else output)
     shown = [everyone[n] for n in spread_over(len(everyone), subjects)]
     counts, parts = _look_at(shown, drawer, patches, mosaic, seed)
     name = describe_sampler(drawer)

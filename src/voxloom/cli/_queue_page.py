@@ -7,8 +7,8 @@ from typing import Annotated
 
 from voxloom._errors import CommandError
 from voxloom.cli._main import ExitCode
-from voxloom.cli._terminal import note, say
-from voxloom.cli._typer import Option
+from voxloom.cli._terminal import say, say_json, serve
+from voxloom.cli._typer import AsJson, Option, Port
 
 EXAMPLES = """[bold]Examples:[/bold]
 
@@ -22,7 +22,8 @@ def queue_page(
     output: Annotated[
         Path | None, Option("--output", "-o", help="Write one file that works from disk.")
     ] = None,
-    port: Annotated[int, Option(min=0, max=65535, help="Where to listen; 0 takes any.")] = 0,
+    port: Port = 0,
+    as_json: AsJson = False,
 ) -> int:
     """Serve the page on this machine until Ctrl-C, or write it to a file."""
     from voxloom.view import serve_queue_page, write_queue_page
@@ -30,10 +31,9 @@ def queue_page(
     if output is not None:
         if port:
             raise CommandError("--port is for serving; leave it out with --output")
-        say(write_queue_page(output))
+        file = str(write_queue_page(output))
+        say_json({"file": file}) if as_json else say(file)
         return ExitCode.OK
     with serve_queue_page(port) as server:
-        say(server.address)
-        note("open it in a browser; Ctrl-C ends it")
-        server.wait()
+        serve(server, {}, as_json=as_json)
     return ExitCode.OK

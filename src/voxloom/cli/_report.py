@@ -114,7 +114,7 @@ def write_report(path: Path, title: str, lead: str, sections: Sequence[Section])
     ...     [file.name for file in write_report(Path(folder, "a.html"), "A", "Of a.", [])]
     ['a.html']
     """
-    if path.suffix.lower() in (".html", ".htm"):
+    if is_one_file(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         page = _page(title, lead, sections, None)
         path.write_text(page, encoding="utf-8")
@@ -124,6 +124,17 @@ def write_report(path: Path, title: str, lead: str, sections: Sequence[Section])
     files += [path / f"{one.name}.png" for part in sections for one in part.pictures]
     files[0].write_text(_page(title, lead, sections, path), encoding="utf-8")
     return files
+
+
+def is_one_file(path: Path) -> bool:
+    """Whether a report there is one file, and not a folder.
+
+    Examples
+    --------
+    >>> is_one_file(Path("report.html")), is_one_file(Path("pictures"))
+    (True, False)
+    """
+    return path.suffix.lower() in (".html", ".htm")
 
 
 def _page(title: str, lead: str, sections: Sequence[Section], folder: Path | None) -> str:

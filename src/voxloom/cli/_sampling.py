@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from voxloom._errors import CommandError
+from voxloom._errors import CommandError, ProbabilityError, VolumeReadError
 from voxloom.geometry import Shape3
 from voxloom.patches import LabelSampler, PatchSampler, UniformSampler, WeightedSampler
 from voxloom.subjects import LABEL, SAMPLING_MAP, CheckReport, Subject
@@ -24,13 +24,32 @@ def choose_patch_size(text: str | None, report: CheckReport) -> Shape3:
     ------
     CommandError
         If the text is not one number or three.
+    VolumeReadError
+        If no volume can be read to fit the size to.
     """
-    if text is None:
-        shapes = [row.spatial_shape for row in report.rows if row.spatial_shape is not None]
-        if not shapes:
-            raise CommandError("no volume could be read; `voxloom check` says why")
-        w, h, d = (_usual_size(min(lengths)) for lengths in zip(*shapes, strict=True))
-        return w, h, d
+    if text is not None:
+        return parse_patch_size(text)
+    shapes = [row.spatial_shape for row in report.rows if row.spatial_shape is not None]
+    if not shapes:
+        why = next((row.problem for row in report.rows if row.problem), "there is none")
+        raise VolumeReadError(f"no volume could be read: {why}")
+    w, h, d = (_usual_size(min(lengths)) for lengths in zip(*shapes, strict=True))
+    return w, h, d
+
+
+def parse_patch_size(text: str) -> Shape3:
+    """Return the voxels along each axis.
+
+    Raises
+    ------
+    CommandError
+        If the text is not one number or three.
+
+    Examples
+    --------
+    >>> parse_patch_size("96"), parse_patch_size("96,96,64")
+    ((96, 96, 96), (96, 96, 64))
+    """
     parts = text.replace("x", ",").split(",")
     if len(parts) not in (1, 3) or not all(p.strip().isdecimal() and int(p) > 0 for p in parts):
         raise CommandError(f"--patch-size is one number or three, as 96 or 96,96,64; got {text!r}")
@@ -90,7 +109,10 @@ def choose_sampler(
         )
     if name == "weighted":
         return WeightedSampler(patch_size, candidates[0])
-    return LabelSampler(patch_size, candidates[0], parse_shares(shares))
+    try:
+        return LabelSampler(patch_size, candidates[0], parse_shares(shares))
+    except ProbabilityError as error:
+        raise CommandError(f"--shares cannot be used: {error}") from error
 
 
 def parse_shares(text: str | None) -> dict[int, float] | None:

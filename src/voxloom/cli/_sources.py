@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from voxloom._errors import CommandError, LayoutError
+from voxloom._errors import CommandError, LayoutError, VolumeNotFoundError
 from voxloom.cli._folder import FoundLayout, find_layout, looks_like_labels
 from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
 
@@ -57,6 +59,8 @@ def choose_dataset(
         raise CommandError(
             f"one of {', '.join(asked)} is expected, got {' and '.join(given) or 'none'}"
         )
+    if msd is not None or nnunet is not None:
+        _refuse_names("--msd" if msd is not None else "--nnunet", images, labels)
     if msd is not None:
         return _chosen(SubjectsDataset.from_msd(msd), f"Read {msd} as a Decathlon data set")
     if nnunet is not None:
@@ -67,6 +71,37 @@ def choose_dataset(
         return _from_patterns(glob, labels or ())
     assert source is not None
     return _from_path(source, images or (), labels or ())
+
+
+def subject_of_files(files: Sequence[Path], labels: Sequence[str]) -> Chosen:
+    """Return one subject of these files; images are called as the files are.
+
+    Raises
+    ------
+    CommandError
+        If two files have one name, or a name that is marked is none of them.
+    VolumeNotFoundError
+        If a file is not there.
+    """
+    names = [_name_of(file) for file in files]
+    unknown = [name for name in labels if name not in names]
+    if unknown:
+        raise CommandError(f"--label names {', '.join(unknown)}; images are {', '.join(names)}")
+    if len({*names}) < len(names):
+        raise CommandError(f"images of a subject need names of their own, got {', '.join(names)}")
+    for file in files:
+        if not file.exists():
+            raise VolumeNotFoundError(f"there is no file {str(file)!r}; check the path")
+    images: dict[str, Any] = {
+        name: (LabelMap if name in labels or looks_like_labels(name) else ScalarImage)(file)
+        for name, file in zip(names, files, strict=True)
+    }
+    listed = ", ".join(
+        f"{name} ({'label map' if isinstance(image, LabelMap) else 'image'})"
+        for name, image in images.items()
+    )
+    subject = Subject({**images, "subject_id": files[0].parent.name or "subject"})
+    return Chosen(SubjectsDataset([subject]), f"One subject: {listed}")
 
 
 def load_object(text: str, option: str) -> Any:
@@ -117,17 +152,38 @@ def load_callable(text: str | None, option: str) -> Callable[..., Any] | None:
     return result
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder to write to, before the work that will need it.
+
+    Raises
+    ------
+    CommandError
+        If it is a file.
+    OSError
+        If it cannot be made, or nothing can be written there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CommandError(f"--output is a folder, and {str(folder)!r} is a file")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
 def _chosen(dataset: SubjectsDataset, says: str) -> Chosen:
-    return Chosen(dataset, f"{says}: {len(dataset)} subjects")
+    return Chosen(dataset, f"{says}: {len(dataset)} subject{'s' if len(dataset) != 1 else ''}")
 
 
 def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:
     path = source.expanduser()
     if path.suffix.lower() in _TABLES:
         return _from_table(path, images, labels)
+    if path.is_file() and path.name != "dataset.json":
+        return subject_of_files([path], labels or ())
     if images:
         raise CommandError("--image names columns of a table; for a folder use --glob NAME=PATTERN")
     description = _description(path)
+    if "training" in description or "channel_names" in description or _is_prepared(path):
+        _refuse_names(f"{path}, which says it itself,", images, labels)
     if "training" in description:
         return _chosen(SubjectsDataset.from_msd(path), f"Read {path} as a Decathlon data set")
     if "channel_names" in description:
@@ -137,6 +193,14 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
 
         return _chosen(open_prepared(path), f"Read {path} as a prepared store")
     return _from_layout(path, find_layout(path), labels)
+
+
+def _refuse_names(source: str, images: Any, labels: Any) -> None:
+    given = [name for name, value in (("--image", images), ("--label", labels)) if value]
+    if given:
+        raise CommandError(
+            f"{' and '.join(given)} cannot be given for {source}: what its images are is known"
+        )
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -206,3 +270,8 @@ def _check_known(labels: Sequence[str], names: Sequence[str]) -> None:
         raise CommandError(
             f"--label names {', '.join(unknown)}, and the images are {', '.join(names)}"
         )
+
+
+def _name_of(file: Path) -> str:
+    name = file.name.split(".", 1)[0]
+    return "".join(letter if letter.isalnum() else "_" for letter in name).lstrip("_") or "image"

@@ -24,6 +24,17 @@ def say_json(values: Mapping[str, Any]) -> None:
     print(json.dumps(_finite(values), indent=2, allow_nan=False))
 
 
+def serve(server: Any, found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Say where a page is, at once even to a pipe, and wait for Ctrl-C."""
+    if as_json:
+        say_json({"address": server.address, **found})
+    else:
+        say(server.address)
+        note("open it in a browser; Ctrl-C ends it")
+    sys.stdout.flush()
+    server.wait()
+
+
 def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; columns whose cells are numbers stand to the right."""
     from rich.console import Console

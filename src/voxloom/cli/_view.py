@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from voxloom._errors import CommandError, VolumeNotFoundError
-from voxloom.cli._folder import looks_like_labels
+from voxloom._errors import CommandError, VolumeReadError
 from voxloom.cli._main import ExitCode
-from voxloom.cli._sampling import choose_patch_size, choose_sampler, describe_sampler
-from voxloom.cli._sources import Chosen, choose_dataset
-from voxloom.cli._terminal import note, say, working
-from voxloom.cli._typer import (
-    Argument,
-    Csv,
-    Glob,
-    Labels,
-    MapName,
-    Msd,
-    Nnunet,
-    Option,
-    PatchSizeText,
-    SamplerName,
-    Seed,
-    Shares,
-)
-from voxloom.patches import PatchSampler
-from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
+from voxloom.cli._options import DataOptions, PatchOptions, grouped
+from voxloom.cli._sampling import describe_sampler
+from voxloom.cli._sources import Chosen, subject_of_files
+from voxloom.cli._terminal import note, serve
+from voxloom.cli._typer import Argument, AsJson, Option, Port, Seed
 
 EXAMPLES = """[bold]Examples:[/bold]
 
@@ -39,6 +25,7 @@ EXAMPLES = """[bold]Examples:[/bold]
 """
 
 
+@grouped
 def view(
     sources: Annotated[
         list[Path] | None,
@@ -48,72 +35,46 @@ def view(
             show_default=False,
         ),
     ] = None,
-    msd: Msd = None,
-    nnunet: Nnunet = None,
-    csv: Csv = None,
-    glob: Glob = None,
-    label: Labels = None,
-    patch_size: PatchSizeText = None,
-    sampler: SamplerName = "auto",
-    map_name: MapName = None,
-    shares: Shares = None,
+    *,
+    data: DataOptions,
+    cutting: PatchOptions,
     patches: Annotated[
         int, Option(min=0, max=64, help="How many are shown as boxes in each subject.")
     ] = 8,
     seed: Seed = 0,
-    port: Annotated[int, Option(min=0, max=65535, help="Where to listen; 0 takes any.")] = 0,
+    port: Port = 0,
+    as_json: AsJson = False,
 ) -> int:
     """Show volumes in the browser, with sampled patches as boxes, until Ctrl-C."""
-    given = sources or []
-    if _are_volumes(given):
-        chosen = subject_of_files(given, label or ())
-    elif len(given) > 1:
-        raise CommandError("several arguments are volumes of one subject; give one folder alone")
-    else:
-        chosen = choose_dataset(given[0] if given else None, msd, nnunet, csv, glob, None, label)
-    note(chosen.says)
-    cutter = None
+    chosen = _choose(sources or [], data)
+    cutter = cutting.make_sampler(chosen.dataset, chosen.dataset.check())
     if patches:
-        cutter = _choose_sampler(chosen, patch_size, sampler, map_name, shares)
-        note(f"boxes: {patches} patches by {describe_sampler(cutter)}, seed {seed}")
+        with suppress(VolumeReadError):  # the page says which files are damaged
+            cutter.prepare(chosen.dataset.dry_iter()[0])
+    found = {
+        "source": chosen.says,
+        "subjects": len(chosen.dataset),
+        "sampler": describe_sampler(cutter) if patches else None,
+        "patches": patches,
+    }
+    if not as_json:
+        note(chosen.says)
+        if patches:
+            note(f"boxes: {patches} patches by {found['sampler']}, seed {seed}")
     from voxloom.view import serve_volumes
 
-    with serve_volumes(chosen.dataset, cutter, patches or 1, seed=seed, port=port) as server:
-        say(server.address)
-        note("open it in a browser; Ctrl-C ends it")
-        server.wait()
+    shown = cutter if patches else None
+    with serve_volumes(chosen.dataset, shown, patches or 1, seed=seed, port=port) as server:
+        serve(server, found, as_json=as_json)
     return ExitCode.OK
 
 
-def subject_of_files(files: Sequence[Path], labels: Sequence[str]) -> Chosen:
-    """Return one subject of these files; images are called as the files are.
-
-    Raises
-    ------
-    CommandError
-        If two files have one name, or a name that is marked is none of them.
-    VolumeNotFoundError
-        If a file is not there.
-    """
-    names = [_name_of(file) for file in files]
-    unknown = [name for name in labels if name not in names]
-    if unknown:
-        raise CommandError(f"--label names {', '.join(unknown)}; images are {', '.join(names)}")
-    if len({*names}) < len(names):
-        raise CommandError(f"images of a subject need names of their own, got {', '.join(names)}")
-    for file in files:
-        if not file.exists():
-            raise VolumeNotFoundError(f"there is no file {str(file)!r}; check the path")
-    images: dict[str, Any] = {
-        name: (LabelMap if name in labels or looks_like_labels(name) else ScalarImage)(file)
-        for name, file in zip(names, files, strict=True)
-    }
-    listed = ", ".join(
-        f"{name} ({'label map' if isinstance(image, LabelMap) else 'image'})"
-        for name, image in images.items()
-    )
-    subject = Subject({**images, "subject_id": files[0].parent.name or "subject"})
-    return Chosen(SubjectsDataset([subject]), f"One subject: {listed}")
+def _choose(given: Sequence[Path], data: DataOptions) -> Chosen:
+    if _are_volumes(given):
+        return subject_of_files(given, data.label or ())
+    if len(given) > 1:
+        raise CommandError("several arguments are volumes of one subject; give one folder alone")
+    return data.open(given[0] if given else None)
 
 
 def _are_volumes(sources: Sequence[Path]) -> bool:
@@ -124,16 +85,3 @@ def _are_volumes(sources: Sequence[Path]) -> bool:
         and (source.is_file() or not source.exists() or len(sources) > 1)
         for source in sources
     )
-
-
-def _choose_sampler(
-    chosen: Chosen, size: str | None, name: str, map_name: str | None, shares: str | None
-) -> PatchSampler:
-    with working("reading headers"):
-        patch_size = choose_patch_size(size, chosen.dataset.check())
-    return choose_sampler(name, patch_size, chosen.dataset.dry_iter()[0], map_name, shares)
-
-
-def _name_of(file: Path) -> str:
-    name = file.name.split(".", 1)[0]
-    return "".join(letter if letter.isalnum() else "_" for letter in name).lstrip("_") or "image"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from voxloom._errors import PatchSizeError, VoxloomError
+from voxloom._progress import progress_bar
 from voxloom.geometry import Shape3
 from voxloom.io import Array
 from voxloom.subjects._check_findings import find_problems
@@ -33,9 +34,17 @@ def check_subjects(
     from concurrent.futures import ThreadPoolExecutor  # which workers never need
 
     count = threads or min(MOST_THREADS, 4 * (os.cpu_count() or 1))
-    with ThreadPoolExecutor(count, "voxloom-check") as pool:
+    reading = "reading headers and labels" if labels else "reading headers"
+    with (
+        ThreadPoolExecutor(count, "voxloom-check") as pool,
+        progress_bar(len(subjects), reading, unit="subject") as bar,
+    ):
         work = ((n, subject, labels) for n, subject in enumerate(subjects))
-        found = list(pool.map(lambda one: read_rows(*one), work))
+        found = []
+        for several in pool.map(lambda one: read_rows(*one), work):
+            found.append(several)
+            if bar is not None:
+                bar.update()
     rows = tuple(row for several in found for row in several)
     return CheckReport(rows, find_problems(subjects, rows, patch_size))
 

@@ -143,12 +143,12 @@ def _check_patterns(patterns: Mapping[str, str], labels: Collection[str]) -> Non
     fields = {name: {token["field"] for token in _TOKEN.finditer(pattern)} - {None}
               for name, pattern in patterns.items()}  # fmt: skip
     first = next(iter(fields.values()))
-    for name, found in fields.items():
+    for found in fields.values():
         if not found or found != first:
             raise LayoutError(
-                f"every pattern has the same fields in braces, at least one, so that images find "
-                f"their subject; {next(iter(fields))!r} has {sorted(first)}, {name!r} has "
-                f"{sorted(found)}"
+                "every pattern has the same fields in braces, as {subject}, so that images find "
+                "their subject; "
+                + ", ".join(f"{name!r} has {sorted(one) or 'none'}" for name, one in fields.items())
             )
 
 

@@ -76,7 +76,11 @@ class PageServer:
         self._token = secrets.token_urlsafe(24)
         own = {"token": self._token, "page": page, "answers": dict(answers)}
         handler = type("Handler", (_Handler,), own)
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        try:
+            self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        except OSError as error:
+            why = f"{error.strerror}; give another port, or 0 for any that is free"
+            raise OSError(error.errno, why, f"127.0.0.1:{port}") from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_LOOK_UP_S,), name="voxloom-page", daemon=True
