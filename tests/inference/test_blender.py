@@ -16,20 +16,31 @@ CPU = torch.device("cpu")
 
 
 class Planes:
-    """Keeps slabs, and checks that they follow each other in multiples of the thickness."""
+    """Keeps slabs, and checks that they follow each other in multiples of the thickness.
 
-    def __init__(self, axis: int, thickness: int) -> None:
+    With a shape it gives memory of the whole output instead, and must be written nothing.
+    """
+
+    def __init__(self, axis: int, thickness: int, shape: Any = None) -> None:
         self.axis, self.thickness = axis, thickness
+        self.shape, self.whole = shape, torch.empty(0)
         self.slabs: list[torch.Tensor] = []
         self.next = 0
 
+    def memory(self, channels: int) -> torch.Tensor | None:
+        self.whole = torch.zeros(channels, *(self.shape or (0, 0, 0)))
+        return None if self.shape is None else self.whole
+
     def write(self, first: int, slab: torch.Tensor) -> None:
+        assert self.shape is None
         assert first == self.next
         assert first % self.thickness == 0
         self.next += slab.shape[1 + self.axis]
         self.slabs.append(slab.clone())
 
     def finish(self) -> Any:
+        if self.shape is not None:
+            return self.whole
         return torch.cat(self.slabs, dim=1 + self.axis)
 
     def abandon(self) -> None:
@@ -56,15 +67,23 @@ def brute_force(grid: Any, window: torch.Tensor, patches: torch.Tensor) -> torch
     axis=st.sampled_from([0, 1, 2]),
     thickness=st.integers(1, 5),
     mode=st.sampled_from(["gaussian", "average", "hann"]),
+    in_place=st.booleans(),
 )
 def test_the_moving_window_gives_what_whole_volumes_give(
-    shape: Any, size: Any, overlap: float, border: int, axis: int, thickness: int, mode: str
+    shape: Any,
+    size: Any,
+    overlap: float,
+    border: int,
+    axis: int,
+    thickness: int,
+    mode: str,
+    in_place: bool,
 ) -> None:
     grid = plan_tiles(shape, size, overlap, border)
     window = torch.from_numpy(blending_window(mode, size))
     rng = np.random.default_rng(0)
     patches = torch.from_numpy(rng.random((len(grid.locations), 2, *size), dtype=np.float32))
-    planes = Planes(axis, thickness)
+    planes = Planes(axis, thickness, shape if in_place else None)
     blender = Blender(grid, window, patches[0], planes, CPU)
     for place in order_of(grid.counts, axis):
         blender.add(patches[np.ravel_multi_index(place, grid.counts)], place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import weakref
 from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 _DEVICE_SHARE = 0.25
 _SLAB_VOXELS = 1 << 23
+_MOST_BUFFERS = 4
 
 
 class Cutter(Protocol):
     """Cuts patches, the channels of all images one after another, as float32."""
+
+    waits: bool
+    """Whether cutting takes time that another thread could save: reading, or a bus."""
 
     def cut(self, places: list[Index3]) -> Batch:
         """Return the patches at some places of the grid, and the places."""
@@ -48,31 +52,62 @@ def choose_cutter(
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class HostCutter:
     """Cuts patches on the CPU, of volumes of any size."""
 
-    images: list[Image]
-    grid: Grid
-    padding_mode: PaddingMode
-    is_pinned: bool = False
+    def __init__(
+        self, images: list[Image], grid: Grid, padding_mode: PaddingMode, is_pinned: bool = False
+    ) -> None:
+        self.waits = is_pinned or not all(image.is_loaded for image in images)
+        self._images, self._grid, self._padding_mode = images, grid, padding_mode
+        self._is_pinned = is_pinned
+        self._buffers = Buffers()
 
     def cut(self, places: list[Index3]) -> Batch:
         """Return the patches in memory of the CPU, page-locked if asked."""
         import torch
 
-        batch = np.empty((len(places), _channels(self.images), *self.grid.patch_size), np.float32)
+        size = self._grid.patch_size
+        batch = self._buffers.take((len(places), _channels(self._images), *size))
         for patch, place in zip(batch, places, strict=True):
-            first = _first_voxel(self.grid, place)
-            i, j, k = (n - border for n, border in zip(first, self.grid.border, strict=True))
-            _copy(self.images, Box.at((i, j, k), self.grid.patch_size), patch, self.padding_mode)
+            first = _first_voxel(self._grid, place)
+            i, j, k = (n - border for n, border in zip(first, self._grid.border, strict=True))
+            _copy(self._images, Box.at((i, j, k), size), patch, self._padding_mode)
         tensor = torch.from_numpy(batch)
-        return (tensor.pin_memory() if self.is_pinned else tensor), places
+        return (tensor.pin_memory() if self._is_pinned else tensor), places
+
+
+@final
+class Buffers:
+    """Memory for batches, used again once nothing refers to it: fresh pages take long.
+
+    A tensor over an array keeps the array alive, so that an array that is gone says that no
+    tensor, view or gradient over it is left, whatever the network kept.
+    """
+
+    def __init__(self) -> None:
+        self._lent: list[tuple[Array, weakref.ref[Array]]] = []
+
+    def take(self, shape: tuple[int, ...]) -> Array:
+        """Return a float32 array that nobody else has, with any content."""
+        voxels = int(np.prod(shape))
+        for n, (memory, lent) in enumerate(self._lent):
+            if lent() is None and memory.size >= voxels:
+                array = memory[:voxels].reshape(shape)
+                self._lent[n] = memory, weakref.ref(array)
+                return array
+        memory = np.empty(voxels, dtype=np.float32)
+        array = memory.reshape(shape)
+        if len(self._lent) < _MOST_BUFFERS:
+            self._lent.append((memory, weakref.ref(array)))
+        return array
 
 
 @final
 class DeviceCutter:
     """Brings the padded volume to a device, slab by slab, and cuts patches there."""
+
+    waits = True
 
     def __init__(
         self, images: list[Image], grid: Grid, padding_mode: PaddingMode, device: torch.device
@@ -99,11 +134,22 @@ class DeviceCutter:
 
 
 def _copy(images: list[Image], box: Box, out: Array, padding_mode: PaddingMode) -> None:
+    import torch
+
     first = 0
     for image in images:
         last = first + image.shape[0]
-        copy_image_box(image, box, out[first:last], padding_mode)
+        if _lies_alike(image) and box.fits(image.spatial_shape):
+            # torch copies on all its threads, which nobody else uses meanwhile
+            torch.from_numpy(out[first:last]).copy_(image.data[(slice(None), *box.slices)])
+        else:
+            copy_image_box(image, box, out[first:last], padding_mode)
         first = last
+
+
+def _lies_alike(image: Image) -> bool:
+    """Return whether the voxels are in memory in the order that a batch has."""
+    return image.is_loaded and image.array.strides[-1] == image.array.itemsize
 
 
 def _channels(images: list[Image]) -> int:

@@ -124,7 +124,7 @@ def infer(
     turns = flip_sets(flips)
     places = order_of(grid.counts, joiner.axis)
     batches = [places[at : at + batch_size] for at in range(0, len(places), batch_size)]
-    ahead = read_ahead(cutter.cut, batches)
+    ahead = read_ahead(cutter.cut, batches) if cutter.waits else (cutter.cut(b) for b in batches)
     try:
         with evaluating(model), progress_bar(len(places) if progress else None, "infer") as bar:
             for batch, batch_places in ahead:
@@ -205,6 +205,9 @@ class _Voxelwise:
         self.axis, self.thickness = sink.axis, sink.thickness
         self.finish, self.abandon = sink.finish, sink.abandon
         self._sink, self._function = sink, function
+
+    def memory(self, channels: int) -> None:
+        """Return None: what is summed is not what is kept."""
 
     def write(self, first: int, slab: torch.Tensor) -> None:
         changed = self._function(slab)

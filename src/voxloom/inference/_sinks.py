@@ -29,6 +29,12 @@ class Sink(Protocol):
     axis: int
     thickness: int
 
+    def memory(self, channels: int) -> torch.Tensor | None:
+        """Return zeros ``(C, W, H, D)``, float32, that are the output; None if it is elsewhere.
+
+        Whoever fills them writes nothing.
+        """
+
     def write(self, first: int, slab: torch.Tensor) -> None:
         """Take the planes from `first` on; all slabs but the last are whole multiples."""
 
@@ -91,6 +97,15 @@ class ArraySink:
         self._array, self._given = array, array is not None
         self._spatial_shape, self._affine, self._save_as = spatial_shape, affine, save_as
 
+    def memory(self, channels: int) -> torch.Tensor | None:
+        """Return the array if it is our own: an error leaves the caller's as it was written."""
+        import torch
+
+        if self._given:
+            return None
+        self._array = np.zeros((channels, *self._spatial_shape), dtype=np.float32)
+        return torch.from_numpy(self._array)
+
     def write(self, first: int, slab: torch.Tensor) -> None:
         """Copy the slab to its place."""
         if self._array is None:
@@ -133,6 +148,9 @@ class ZarrSink:
         self._path, self._spatial_shape, self._affine = path, spatial_shape, affine
         self._array: Any = None
 
+    def memory(self, channels: int) -> None:
+        """Return None: the output is a file."""
+
     def write(self, first: int, slab: torch.Tensor) -> None:
         """Write the chunks of the slab."""
         voxels = as_array(slab)
@@ -170,6 +188,9 @@ class NiftiSink:
         self.axis = axis
         self._path, self._spatial_shape, self._affine = path, spatial_shape, affine
         self._writer: NiftiSlabWriter | None = None
+
+    def memory(self, channels: int) -> None:
+        """Return None: the output is a file."""
 
     def write(self, first: int, slab: torch.Tensor) -> None:
         """Write the slices of the slab."""

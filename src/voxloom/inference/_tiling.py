@@ -136,5 +136,6 @@ def blending_window(mode: str, size: Shape3) -> npt.NDArray[np.float32]:
     if mode not in _MODES:
         raise InferenceError(f"mode is one of {_MODES}, got {mode!r}")
     i, j, k = (WINDOWS[mode](n) for n in size)
-    window = i[:, None, None] * j[:, None] * k
-    return np.asarray(window.clip(_LEAST_WEIGHT), dtype=np.float32)
+    plane = (i[:, None] * j).astype(np.float32)
+    window = plane[..., None] * k.astype(np.float32)
+    return np.maximum(window, np.float32(_LEAST_WEIGHT), out=window)
