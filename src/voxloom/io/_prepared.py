@@ -108,9 +108,7 @@ class PreparedSource(VolumeSource):
         VolumeReadError
             If the index is damaged or belongs to another volume.
         """
-        if self.index is None:
-            return None
-        return _read_sums(self.index, name, blocks, stamp_of(self.index))
+        return None if self.index is None else read_stored_sums(self.index, name, blocks)
 
     def _read_reversed(self, stored: NiftiSource, box: Box | None) -> Array:
         if box is None:
@@ -151,6 +149,11 @@ def write_reversed(path: str | os.PathLike[str], array: Array, affine: npt.Array
 def reversed_axes(array: Array, affine: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.float64]]:
     """Return a view with its spatial axes reversed, and the affine to match."""
     return array.transpose(0, 3, 2, 1), np.asarray(affine) @ _REVERSED
+
+
+def read_stored_sums(index: str, name: str, blocks: Shape3) -> npt.NDArray[Any] | None:
+    """Return sums from an ``.npz`` beside a volume. See `PreparedSource.stored_sums`."""
+    return _read_sums(index, name, blocks, stamp_of(index))
 
 
 def _open(path: str) -> NiftiSource | ZarrSource:
