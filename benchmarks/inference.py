@@ -25,7 +25,6 @@ from voxloom.geometry import Box, Space
 from voxloom.io import Array, VolumeSource
 from voxloom.subjects import ScalarImage
 
-
 Model = Callable[[torch.Tensor], torch.Tensor]
 MODES = {"gaussian": "gaussian", "constant": "average"}  # MONAI's names, and ours
 

@@ -10,7 +10,7 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from voxloom.geometry import Box, Index3, Shape3
+from voxloom.geometry import Box, Index3
 from voxloom.io._failures import damaged, reading
 from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
 from voxloom.io._nifti import NiftiSource

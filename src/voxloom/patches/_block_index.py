@@ -2,9 +2,9 @@
 
 A draw in two levels: a block in proportion to its sum, then a voxel of it in proportion to
 its mass, which reads one block of the map. The index is built in one pass, in the order in
-which the map lies in memory or part by part where it is read, holds one number for each block
-that is not empty, and does not depend on the patch size. Blocks and the voxels in them are numbered by place, not by memory order, so a map
-gives the same draws however it is stored.
+which the map lies in memory or part by part where it is read. It holds one number for each
+block that is not empty, and does not depend on the patch size. Blocks and the voxels in them are
+numbered by place, not by memory order, so a map gives the same draws however it is stored.
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ def index_masses(
     fin = [min(b * BLOCK, n) for b, n in zip(touched.index_fin, (w, h, d), strict=True)]
     indices = index_part(voxels, masses, Box((i, j, k), (fin[0], fin[1], fin[2])))
     blocks = (-(-w // BLOCK), -(-h // BLOCK), -(-d // BLOCK))
-    return [
-        replace(index, rows=index.rows.embed(touched.index_ini, blocks)) for index in indices
-    ]
+    return [replace(index, rows=index.rows.embed(touched.index_ini, blocks)) for index in indices]
 
 
 def index_part(voxels: Voxels, masses: Sequence[Mass], part: Box) -> list[BlockIndex]:

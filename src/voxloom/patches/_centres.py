@@ -167,4 +167,3 @@ def _blocks_inside(valid: Box, spatial_shape: Shape3) -> Box | None:
     if any(a >= b for a, b in zip(ini, fin, strict=True)):
         return None
     return Box((ini[0], ini[1], ini[2]), (fin[0], fin[1], fin[2]))
-

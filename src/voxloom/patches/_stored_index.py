@@ -106,7 +106,9 @@ def _stored_rows(
     if values is None:
         # All labels of a map are stored: one that is not there has no voxel.
         known = isinstance(mass, LabelVoxels) and source.stored_array(f"{_EVERY_LABEL} values")
-        return None if known is None or known is False else BlockRows.of(np.zeros(blocks, np.uint16))
+        return (
+            None if known is None or known is False else BlockRows.of(np.zeros(blocks, np.uint16))
+        )
     lengths, firsts = (source.stored_array(f"{name} {part}") for part in ("lengths", "firsts"))
     try:
         if lengths is None or firsts is None:
