@@ -38,6 +38,7 @@ from voxloom.loading._messages import (
     failure,
 )
 from voxloom.loading._slots import SlotMemory
+from voxloom.loading._stages import KEPT
 from voxloom.loading._work import WorkSpec
 
 StartMethod = Literal["spawn", "forkserver"]
@@ -231,6 +232,10 @@ def _ship(pipe: Connection, board: Board, kept: list[Event]) -> None:
     """Report what is kept, if anything is, and keep it no longer."""
     if kept:
         board.enter("ship")
+        now = time.perf_counter()
+        for event in kept:
+            if isinstance(event, Began | Made):
+                event.seconds[KEPT] = now - event.span[1]
         _report(pipe, *kept)
         kept.clear()
 
