@@ -6,7 +6,7 @@ Run: python benchmarks/inference.py [--rounds 3] [--large] [--device cpu] [--net
 from __future__ import annotations
 
 import argparse
-import resource
+import os
 import statistics
 import tempfile
 import time
@@ -18,14 +18,17 @@ from typing import Any
 
 import numpy as np
 import torch
+import zarr
+from measure.process_tree import TreeWatcher
 
 from voxloom import infer
 from voxloom.datasets import MNI152, Phantom
-from voxloom.geometry import Box, Space
-from voxloom.io import Array, VolumeSource
+from voxloom.geometry import Box
+from voxloom.io._nifti_slabs import NiftiSlabWriter
 from voxloom.subjects import ScalarImage
 
 Model = Callable[[torch.Tensor], torch.Tensor]
+CHUNKS = (1, 64, 64, 64)
 MODES = {"gaussian": "gaussian", "constant": "average"}  # MONAI's names, and ours
 
 
@@ -154,42 +157,45 @@ NETWORKS: dict[str, Callable[[torch.device], Model]] = {
 }
 
 
-class Waves(VolumeSource):
-    """A volume that is computed where it is read."""
-
-    reads_regions = True
-    path = None
-
-    def __init__(self, length: int) -> None:
-        self.shape = (1, length, length, length)
-        self.dtype = np.dtype(np.float32)
-        self.space = Space((length, length, length), np.eye(4))
-
-    def read(self, box: Box | None = None) -> Array:
-        box = box or Box((0, 0, 0), self.spatial_shape)
-        i, j, k = (
-            np.sin(np.arange(a, b, dtype=np.float32) / 50)
-            for a, b in zip(box.index_ini, box.index_fin, strict=True)
-        )
-        return np.asarray((i[:, None, None] + j[:, None] + k)[None])
-
-
 def report_large(length: int = 1024) -> None:
-    image = ScalarImage.from_source(Waves(length))
-    for name in ("large.zarr", "large.nii"):
-        with tempfile.TemporaryDirectory() as folder:
-            start = time.perf_counter()
-            result = infer(lambda batch: 2 * batch, image, 128, 0.25, out=Path(folder) / name)
-            taken = time.perf_counter() - start
-            box = Box((500, 500, 500), (520, 530, 540))
-            apart = np.abs(result.read(box) - 2 * image.read(box)).max()
-            # The peak of the process so far, so that the second line counts for both.
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    """Copy a volume that is not in memory to one that is not in memory, from and to files."""
+    print(
+        f"{length}^3 voxels, int16 to float32     s   peak GiB   without mapped files   difference"
+    )
+    for suffix, target in ((".zarr", ".nii"), (".nii", ".zarr")):
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            image = ScalarImage(write_waves(Path(folder) / f"in{suffix}", length))
+            with TreeWatcher(os.getpid()) as watcher:
+                start = time.perf_counter()
+                out = Path(folder) / f"out{target}"
+                result = infer(lambda batch: batch / 3000, image, 128, 0.25, out=out)
+                taken = time.perf_counter() - start
+            box = Box((length // 2,) * 3, (length // 2 + 20,) * 3)
+            apart = np.abs(result.read(box) - image.read(box) / 3000).max()
             print(
-                f"{name}: {length}^3 in {taken:.0f} s, peak {peak:.2f} GiB, "
-                f"largest difference {apart:.1e}",
+                f"{suffix:>6} to {target:6} {taken:21.0f} {watcher.peak_bytes() / 2**30:10.2f}"
+                f"{watcher.peak_own_bytes() / 2**30:23.2f} {apart:12.1e}",
                 flush=True,
             )
+
+
+def write_waves(path: Path, length: int) -> Path:
+    """Write a volume that changes slowly, 64 planes at a time."""
+    shape = (1, length, length, length)
+    slabs = NiftiSlabWriter(path, shape, np.int16) if path.suffix == ".nii" else None
+    array = None if slabs else zarr.create_array(path, shape=shape, dtype="int16", chunks=CHUNKS)
+    wave = (1000 * np.sin(np.arange(length) / 50)).astype(np.int16)
+    for first in range(0, length, 64):
+        last = first + 64
+        if slabs:
+            planes = wave[:, None, None] + wave[:, None] + wave[first:last]
+            slabs.write(first, planes[None])
+        if array is not None:
+            planes = wave[first:last, None, None] + wave[:, None] + wave
+            array[:, first:last] = planes[None]
+    if slabs:
+        slabs.finish()
+    return path
 
 
 def seconds(work: Callable[[], Any]) -> float:

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 PROC = Path("/proc")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -21,6 +21,8 @@ class TreeSample:
     memory_bytes: int
     cpu_s: float
     processes: int
+    file_bytes: int
+    """Mapped pages of files among the memory, which the system takes back when it needs them."""
 
 
 class TreeWatcher:
@@ -48,6 +50,10 @@ class TreeWatcher:
     def peak_bytes(self) -> int:
         return max(sample.memory_bytes for sample in self.samples)
 
+    def peak_own_bytes(self) -> int:
+        """Peak of the memory without mapped pages of files."""
+        return max(sample.memory_bytes - sample.file_bytes for sample in self.samples)
+
     def cpu_between(self, start_s: float, end_s: float) -> float:
         """Processor seconds the tree used between two monotonic times, to one sample."""
         before = [sample.cpu_s for sample in self.samples if sample.time_s <= start_s]
@@ -62,7 +68,8 @@ class TreeWatcher:
             # A process that ended keeps its last value, so the sum never falls.
             cpu = sum(self._cpu.values())
             now = time.monotonic()
-            self.samples.append(TreeSample(now, memory_of(pids), cpu, len(pids)))
+            files = sum(_set_sizes(pid).file_bytes for pid in pids)
+            self.samples.append(TreeSample(now, memory_of(pids), cpu, len(pids), files))
             self._stop.wait(self._interval_s)
 
     def _note_cpu(self, pid: int) -> None:
@@ -97,20 +104,26 @@ def memory_of(pids: list[int]) -> int:
     private = shared = 0
     files: dict[tuple[int, int], int] = {}
     for pid in pids:
-        total, in_shared_memory = _set_sizes(pid)
-        private += total - in_shared_memory
-        shared += in_shared_memory
+        sizes = _set_sizes(pid)
+        private += sizes.all_bytes - sizes.shared_bytes
+        shared += sizes.shared_bytes
         files |= _memory_files(pid)
     return private + max(shared, sum(files.values()))
 
 
-def _set_sizes(pid: int) -> tuple[int, int]:
+class _SetSizes(NamedTuple):
+    all_bytes: int
+    shared_bytes: int
+    file_bytes: int
+
+
+def _set_sizes(pid: int) -> _SetSizes:
     try:
         lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except OSError:  # It ended while we looked.
-        return 0, 0
+        return _SetSizes(0, 0, 0)
     sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines[1:]}
-    return sizes.get("Pss", 0), sizes.get("Pss_Shmem", 0)
+    return _SetSizes(*(sizes.get(name, 0) for name in ("Pss", "Pss_Shmem", "Pss_File")))
 
 
 def _memory_files(pid: int) -> dict[tuple[int, int], int]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from voxloom.data import SubjectsLoader as SubjectsLoader
     from voxloom.data import UniformSampler as UniformSampler
     from voxloom.data import WeightedSampler as WeightedSampler
+    from voxloom.data import sampler as sampler
     from voxloom.inference import infer as infer
     from voxloom.io import open_volume as open_volume
     from voxloom.prepared import open_prepared as open_prepared
@@ -60,6 +61,7 @@ _WHERE = {
     "data": "",
     "datasets": "",
     "inference": "",
+    "sampler": "data",
     "EmptyProbabilityMapError": "_errors",
     "VoxloomError": "_errors",
     "GridAggregator": "patches",

@@ -12,6 +12,7 @@
     ├── ProbabilityError(ValueError)          weights or label probabilities cannot be used
     ├── EmptyProbabilityMapError(RuntimeError) no patch can be drawn from the map
     ├── ImageError(TypeError, ValueError)     an image cannot be made of what was given
+    ├── UnloadError(RuntimeError)             there is no file to read voxels again from
     ├── SubjectError(TypeError, ValueError)   a subject cannot be made of what was given
     ├── TransformError(ValueError)            a transform cannot be used, or gave no subject
     ├── UnknownImageError(KeyError)           the subject has no such image
@@ -84,6 +85,10 @@ class EmptyProbabilityMapError(VoxloomError, RuntimeError):
 
 class ImageError(VoxloomError, TypeError, ValueError):
     """An image cannot be made of what was given."""
+
+
+class UnloadError(VoxloomError, RuntimeError):
+    """An image has nothing that could be forgotten and read again."""
 
 
 class SubjectError(VoxloomError, TypeError, ValueError):

@@ -5,6 +5,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,3 +126,8 @@ def test_whether_an_affine_is_flat_does_not_depend_on_the_unit(spacing: float) -
 def test_corners_are_the_eight_outermost_voxels() -> None:
     expected = {(i, j, k) for i in (0, 1) for j in (0, 2) for k in (0, 3)}
     assert {tuple(corner) for corner in corners((2, 3, 4)).tolist()} == expected
+
+
+def test_a_tensor_will_do() -> None:
+    affine = as_affine(torch.diag(torch.tensor([2.0, 3, 4, 1], requires_grad=True)))
+    assert (affine.dtype, affine.diagonal().tolist()) == (np.float64, [2, 3, 4, 1])

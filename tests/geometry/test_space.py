@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from voxloom._errors import GeometryError
 from voxloom.geometry import Box, Space, corners
 
 Matrix = np.ndarray[Any, Any]
@@ -90,3 +91,24 @@ def test_a_space_is_not_changed_by_its_maker_nor_by_its_user() -> None:
         space.affine[0, 0] = 99
     with pytest.raises(AttributeError, match="affine"):
         space.affine = affine  # type: ignore[misc]
+
+
+def test_centre_and_bounds_of_a_turned_volume() -> None:
+    # the first voxel axis runs down, the second right, the third forward
+    affine = np.array([[0, 2.0, 0, 10], [0, 0, 3, 20], [-4, 0, 0, 30], [0, 0, 0, 1]])
+    space = Space((5, 6, 7), affine)
+    assert space.center == (10 + 2 * 2.5, 20 + 3 * 3, 30 - 4 * 2)
+    assert space.bounds == ((9.0, 21.0), (18.5, 39.5), (12.0, 32.0))
+    assert [space.axis_index(name) for name in ("superior", "L", "anterior")] == [-3, -2, -1]
+    assert [space.axis_index(name) for name in ("inferior", "right", "P")] == [-3, -2, -1]
+
+
+@pytest.mark.parametrize("name", ["top", "Bottom"])
+def test_top_and_bottom_of_a_slice_lie_along_its_second_axis(name: str) -> None:
+    assert Space((5, 6, 1), np.eye(4)).axis_index(name) == -2
+
+
+@pytest.mark.parametrize("name", ["", "x", 1, None])
+def test_an_axis_of_no_side_is_refused(name: Any) -> None:
+    with pytest.raises(GeometryError, match=rf"top or bottom, .* got {name!r}"):
+        Space((5, 6, 7), np.eye(4)).axis_index(name)

@@ -52,7 +52,7 @@ def test_slabs_do_not_change_what_is_cut(
 
 def test_on_the_cpu_the_volume_is_not_copied_as_a_whole(images: list[ScalarImage]) -> None:
     grid = plan_tiles((19, 14, 11), 8, 0.5, 0, 1)
-    assert isinstance(choose_cutter(images, grid, "constant", torch.device("cpu")), HostCutter)
+    assert isinstance(choose_cutter(images, grid, "constant", torch.device("cpu"), 0), HostCutter)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -63,7 +63,7 @@ def test_on_a_gpu_the_volume_goes_there_if_there_is_room(
     grid = plan_tiles((19, 14, 11), 8, 0.5, 0, 1)
     places = order_of(grid.counts, 0)
     monkeypatch.setattr(_cutters, "_DEVICE_SHARE", share)
-    cutter = choose_cutter(images, grid, "constant", torch.device("cuda"))
+    cutter = choose_cutter(images, grid, "constant", torch.device("cuda"), 0)
     assert isinstance(cutter, DeviceCutter if share else HostCutter)
     expected, _ = HostCutter(images, grid, "constant").cut(places)
     assert torch.equal(cutter.cut(places)[0].cpu(), expected)

@@ -98,6 +98,17 @@ class FailOnPatch:
         return subject
 
 
+class Slow:
+    """A reader of files that take their time, all alike."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __call__(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        time.sleep(self.seconds)
+        return ScalarImage(path).array, np.eye(4)
+
+
 class Unsteady:
     """A reader of files in a network folder that is away when file 2 is first asked for."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +34,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def make(folder: Path, **options: Any) -> Queue:
     paths = [folder / f"{number}.nii.gz" for number in range(6)]
-    images = [ScalarImage(path, verify_path=False) for path in paths]
+    reader = options.pop("reader", None)
+    images = [ScalarImage(path, verify_path=False, reader=reader) for path in paths]
     subjects = [Subject(t1=image, number=n) for n, image in enumerate(images)]
     transform = options.pop("transform", None)
     return Queue(SubjectsDataset(subjects, transform), 6, 4, UniformSampler(4), 2, seed=3,
@@ -91,6 +93,16 @@ def test_a_file_that_never_answers_is_a_hang_in_stage_read(folder: Path) -> None
         os.mkfifo(path)  # opening it waits for a writer, as a lost network folder waits
         with pytest.raises(PatchError, match=rf"subject {BAD}, .* hangs in stage 'read'"):
             list(queue)
+
+
+def test_slow_files_are_no_hang_and_the_advice_names_reading(folder: Path) -> None:
+    with make(folder, reader=faulty.Slow(0.8), timeout=1.5) as queue:
+        start = time.monotonic()
+        assert sum(len(batch["number"]) for batch in queue.batches(2)) == 24
+        assert time.monotonic() - start > 1.5
+        stats = queue.stats()
+        assert stats.seconds["read"] > 4
+        assert re.search(r"'read' takes (9\d|100)% .* faster or local disk", queue.advice())
 
 
 def test_a_worker_without_memory_is_an_error_that_names_the_subject(folder: Path) -> None:

@@ -260,6 +260,34 @@ def test_nothing_lies_in_dev_shm(make_queue: MakeQueue) -> None:
         assert set(Path("/dev/shm").iterdir()) <= before
 
 
+IN_A_SMALL_DEV_SHM = ("unshare", "--mount", "sh", "-c",
+                      'mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"', "sh")  # fmt: skip
+
+
+def can_mount() -> bool:
+    ran = subprocess.run([*IN_A_SMALL_DEV_SHM, "true"], capture_output=True, check=False)
+    return ran.returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="mounting a /dev/shm needs rights that are not there")
+@pytest.mark.parametrize("zero_copy", [False, True])
+def test_a_dev_shm_of_64_mb_is_no_limit(tmp_path: Path, zero_copy: bool) -> None:
+    code = f"""
+if __name__ == "__main__":
+    status = os.statvfs("/dev/shm")
+    dataset = SubjectsDataset(faulty.make_subjects(4, size=100))
+    with Queue(dataset, 60, 20, UniformSampler(96), 2, executor="processes") as queue:
+        given = sum(len(batch["number"]) for batch in queue.batches(10, zero_copy={zero_copy}))
+        print(status.f_blocks * status.f_frsize, queue.get_max_memory(), given,
+              os.listdir("/dev/shm"))
+"""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT + code)
+    command = [*IN_A_SMALL_DEV_SHM, sys.executable, str(script)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stdout.split() == [str(2**26), str(60 * 4 * 96**3), "80", "[]"], ran.stderr
+
+
 def test_too_little_memory_for_the_patches_is_an_error_and_no_bus_error(tmp_path: Path) -> None:
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # noqa: E731
     code = (

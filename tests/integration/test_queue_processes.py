@@ -202,6 +202,30 @@ if __name__ == "__main__":
     assert not any(is_alive(int(word)) for word in output.split())
 
 
+def test_no_thread_of_ours_is_left_when_python_ends(run: Run) -> None:
+    trainer = run("""
+import atexit, threading
+from voxloom.inference._read_ahead import read_ahead
+
+def tell():
+    say([thread.name for thread in threading.enumerate() if "voxloom" in thread.name])
+
+if __name__ == "__main__":
+    atexit.register(tell)  # runs last
+    queue = make(changing.wait_a_little)
+    batches, ahead = queue.batches(4), read_ahead(abs, range(100))
+    next(batches), next(ahead)
+    tell()
+""")
+    output, errors = trainer.communicate(timeout=60)
+    assert errors == ""
+    before, after = output.splitlines()
+    assert "voxloom-read-ahead" in before
+    assert "voxloom-batches" in before
+    assert "voxloom-dispatcher" in before
+    assert after == "[]"
+
+
 def test_a_script_without_a_guard_runs(run: Run) -> None:
     trainer = run("""
 for batch in make().batches(9):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from voxloom._errors import VolumeReadError
-from voxloom.io._gzip import decode_into, is_gzip, read_first_bytes
+from voxloom.io._gzip import decode_into, decoded_pieces, is_gzip, read_first_bytes
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -84,3 +84,28 @@ def test_first_bytes_are_decoded_where_the_file_is_gzip(path: Path) -> None:
     path.write_bytes(CONTENT[:100])
     assert not is_gzip(str(path))
     assert read_first_bytes(str(path), 540) == CONTENT[:100]
+
+
+def test_pieces_are_the_whole_content_in_memory_that_is_used_again(path: Path) -> None:
+    content = CONTENT * 5
+    path.write_bytes(gzip.compress(content[:999]) + gzip.compress(content[999:]))
+    pieces = decoded_pieces(str(path), len(content))
+    assert b"".join(map(bytes, pieces)) == content
+
+
+@pytest.mark.parametrize("difference", [-1, 1])
+def test_pieces_of_another_sum_are_refused(path: Path, difference: int) -> None:
+    path.write_bytes(gzip.compress(CONTENT))
+    count = len(CONTENT) + difference
+    got = "more" if difference < 0 else len(CONTENT)
+    message = f"{re.escape(str(path))}: expected {count} bytes once decompressed, got {got}"
+    with pytest.raises(VolumeReadError, match=message):
+        list(decoded_pieces(str(path), count))
+
+
+def test_pieces_of_a_wrong_checksum_are_refused(path: Path) -> None:
+    content = bytearray(gzip.compress(CONTENT))
+    content[-8] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(VolumeReadError, match="CRC check failed"):
+        list(decoded_pieces(str(path), len(CONTENT)))

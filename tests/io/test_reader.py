@@ -32,9 +32,26 @@ def test_arrays_and_tensors_are_volumes(reader: Any) -> None:
     np.testing.assert_array_equal(source.read(BOX)[0], VOXELS[BOX.slices], strict=True)
 
 
-@pytest.mark.parametrize(("given", "shape"), [((5, 6), (1, 5, 6, 1)), ((2, 5, 6, 7), (2, 5, 6, 7))])
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [
+        ((5, 6), (1, 5, 6, 1)),
+        ((2, 5, 6, 7), (2, 5, 6, 7)),
+        ((5, 6, 3), (3, 5, 6, 1)),
+        ((3, 5, 6), (3, 5, 6, 1)),
+        ((1, 3, 5, 6), (1, 3, 5, 6)),
+        ((1, 5, 6, 3), (1, 5, 6, 3)),
+    ],
+)
 def test_other_axes(given: tuple[int, ...], shape: tuple[int, ...]) -> None:
     assert ReaderSource("t1", lambda _: (np.zeros(given), None)).read().shape == shape
+
+
+def test_colours_of_a_slice_are_its_channels() -> None:
+    voxels = np.arange(5 * 6 * 3).reshape(5, 6, 3)
+    for given in (voxels, np.moveaxis(voxels, -1, 0)):
+        source = ReaderSource("photo", lambda _, given=given: (given, None))
+        assert source.read()[:, 2, 4, 0].tolist() == voxels[2, 4].tolist()
 
 
 def test_voxels_come_in_native_byte_order() -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,31 @@ def test_slots_do_not_overlap(shared: bool) -> None:
     for number in range(5):
         memory.slot(number)[:] = number
     assert [set(memory.slot(number).tolist()) for number in range(5)] == [{n} for n in range(5)]
+    memory.close()
+
+
+def resident_kib() -> int:
+    """Return how much of the memory of slots this process has mapped."""
+    kib, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split(" ", 1)[0]:
+            ours = "memfd:voxloom-patches" in line
+        elif ours and line.startswith("Rss:"):
+            kib += int(line.split()[1])
+    return kib
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems map pages when touched")
+def test_a_large_slot_is_mapped_at_once_and_only_when_it_is_used() -> None:
+    memory = SlotMemory(3, shared=True)
+    memory.reserve(1 << 20)
+    before = resident_kib()
+    assert memory.slot(1).size == 1 << 20
+    assert resident_kib() - before == 1024
+    memory.slot(1)[:] = 9
+    memory.slot(2)
+    assert memory.slot(1).min() == 9
+    assert resident_kib() - before == 2048
     memory.close()
 
 

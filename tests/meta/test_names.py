@@ -1,5 +1,6 @@
 """The names that scripts of the field use with ``import voxloom as tio``."""
 
+import importlib
 import pickle
 import subprocess
 import sys
@@ -22,6 +23,23 @@ ERRORS = [value for value in vars(_errors).values() if isinstance(value, type)]
 def test_classes_are_found_at_the_top_and_under_data(name: str) -> None:
     assert getattr(tio, name) is getattr(tio.data, name)
     assert getattr(tio, name).__name__ == name
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("voxloom.data.sampler", ["UniformSampler", "WeightedSampler", "LabelSampler"]),
+        ("voxloom.data.inference", ["GridSampler", "GridAggregator"]),
+        ("voxloom.data.queue", ["Queue"]),
+        ("voxloom.inference", ["GridSampler", "GridAggregator"]),
+    ],
+)
+def test_classes_are_found_where_scripts_of_the_field_import_them(
+    module: str, names: list[str]
+) -> None:
+    found = importlib.import_module(module)
+    assert [getattr(found, name) for name in names] == [getattr(tio, name) for name in names]
+    assert tio.sampler is tio.data.sampler
 
 
 @pytest.mark.parametrize(

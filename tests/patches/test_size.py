@@ -25,8 +25,10 @@ def test_a_size_of_70000_stays_70000() -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [np.int16(4), [4, 4, 4], np.array([4, 4, 4], dtype=np.uint16), torch.Size([4, 4, 4])]
-)
+    "size",
+    [np.int16(4), np.array(4), torch.tensor(4), [4, 4, 4], torch.Size([4, 4, 4]),
+     np.array([4, 4, 4], dtype=np.uint16), torch.tensor([4, 4, 4]), [torch.tensor(4), 4, 4]],
+)  # fmt: skip
 def test_integers_of_numpy_and_torch_will_do_and_become_plain(size: object) -> None:
     parsed = parse_patch_size(size)
     assert parsed == (4, 4, 4)
@@ -36,7 +38,8 @@ def test_integers_of_numpy_and_torch_will_do_and_become_plain(size: object) -> N
 @pytest.mark.parametrize(
     "size",
     [0, -1, 4.0, True, np.float32(4), "4", None, (4,), (4, 4), (4, 4, 4, 4), (4, 4, 0), (4, 4, 4.0),
-     (True, 4, 4), np.array([4]), {4: 4}, [[4, 4, 4]]],
+     (True, 4, 4), np.array([4]), {4: 4}, [[4, 4, 4]], torch.tensor(4.0), torch.tensor(True),
+     torch.tensor([4, 4]), np.array([4.0, 4, 4]), np.full((1, 3), 4), np.array("4")],
 )  # fmt: skip
 def test_anything_else_is_refused_and_shown(size: object) -> None:
     message = "patch_size is a positive integer or three of them (w, h, d), in voxels; got "

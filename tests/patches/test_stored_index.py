@@ -36,6 +36,23 @@ def test_labels_of_any_type_are_found(tmp_path: Path, dtype: str) -> None:
     check_same(stored(tmp_path, array, "label"), array, [LabelVoxels(n) for n in range(4)])
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+@pytest.mark.parametrize("shape", [(17, 20, 9), (1, 1, 1), (3, 1, 5), (8, 16, 24)])
+def test_labels_are_found_wherever_they_are_and_however_they_lie(
+    tmp_path: Path, order: str, dtype: str, shape: tuple[int, int, int]
+) -> None:
+    rng = np.random.default_rng(1)
+    for place in [(0, 0, 0), tuple(n - 1 for n in shape), tuple(rng.integers(shape).tolist())]:
+        array = np.zeros((1, *shape), dtype)
+        array[(0, *place)] = 5
+        array = array.copy(order="F") if order == "F" else array
+        counts = save_index(tmp_path / "map.npz", array, "label")
+        expected = {"foreground": 1, "label 5": 1}
+        expected |= {} if array.size == 1 else {"label 0": array.size - 1}
+        assert counts == expected
+
+
 def test_channels_are_indexed(tmp_path: Path) -> None:
     array = np.concatenate([n == LABELS for n in range(3)]).astype(np.uint8)
     check_same(stored(tmp_path, array, "label"), array, [ChannelVoxels(n) for n in range(3)])

@@ -8,16 +8,18 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 
 from voxloom import LabelSampler, Queue
-from voxloom._errors import PreparedError, SubjectError
-from voxloom.io import CachedSource, write_nifti
+from voxloom._errors import PreparedError, SubjectError, VolumeReadError
+from voxloom.geometry import Box
+from voxloom.io import CachedSource, NiftiSource, write_nifti
 from voxloom.patches import PatchSampler, UniformSampler, WeightedSampler
 from voxloom.prepared._cache import VolumeCache
 from voxloom.subjects import Image, LabelMap, ScalarImage, Subject, SubjectsDataset
@@ -207,6 +209,62 @@ def test_an_entry_that_was_cut_off_with_the_power_is_made_again(
     assert len(decoded) == 3
     _ = dataset[0]
     assert len(decoded) == 3
+
+
+def write_with(path: Path, array: np.ndarray, *, big_endian: bool, slope: float) -> Path:
+    header = nibabel.Nifti1Header(endianness=">" if big_endian else "<")
+    image = nibabel.Nifti1Image(array, AFFINE, header)
+    image.header.set_data_dtype(array.dtype)
+    image.header.set_slope_inter(slope, 3 if slope != 1 else 0)
+    nibabel.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize("slope", [1, 0.5])
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("shape", [SHAPE, (5, 6, 7, 3)])
+def test_a_copy_reads_as_the_file_does_however_it_is_stored(
+    tmp_path: Path, shape: tuple[int, ...], big_endian: bool, slope: float
+) -> None:
+    array = np.random.default_rng(0).integers(0, 99, shape).astype(np.int16)
+    path = write_with(tmp_path / "a.nii.gz", array, big_endian=big_endian, slope=slope)
+    subject = Subject(t1=ScalarImage(path))
+    found = SubjectsDataset([subject], cache=tmp_path / "cache").peek(0).t1
+    assert isinstance(found.source, CachedSource)
+    assert found.dtype == subject.t1.dtype
+    np.testing.assert_array_equal(found.read(), subject.t1.source.read())
+    np.testing.assert_array_equal(found.affine, subject.t1.affine)
+    box = Box((1, 2, 3), (5, 4, 6))
+    np.testing.assert_array_equal(found.read(box), subject.t1.source.read(box))
+
+
+def test_a_damaged_file_is_named_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    (subject,) = write_subjects(tmp_path, 1)
+    path = tmp_path / "0_t1.nii.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    dataset = SubjectsDataset([subject], cache=tmp_path / "cache")
+    with pytest.raises(VolumeReadError, match=r"0_t1\.nii\.gz: .*the file is damaged"):
+        dataset.peek(0)
+    for folder in ("volumes", "unfinished"):
+        assert list((tmp_path / "cache" / folder).iterdir()) == []
+
+
+def test_a_file_that_changes_while_it_is_unpacked_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(write_nifti(tmp_path / "t1.nii.gz", np.full(SHAPE, 3, np.int16)))
+    subject = Subject(t1=ScalarImage(path))
+    unpack = NiftiSource.unpack
+
+    def unpack_and_touch(source: NiftiSource) -> Iterator[memoryview]:
+        yield from unpack(source)
+        os.utime(path, ns=(5, 5))
+
+    monkeypatch.setattr(NiftiSource, "unpack", unpack_and_touch)
+    dataset = SubjectsDataset([subject], cache=tmp_path / "cache")
+    assert int(dataset.peek(0).t1.read().max()) == 3
+    for folder in ("volumes", "unfinished"):
+        assert list((tmp_path / "cache" / folder).iterdir()) == []
 
 
 def test_a_cache_that_is_removed_meanwhile_costs_time_only(tmp_path: Path) -> None:

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from voxloom.subjects import LabelMap, ScalarImage, Subject, collate, collate_metadata
+from voxloom._errors import SubjectError
+from voxloom.subjects import (
+    Image,
+    LabelMap,
+    ScalarImage,
+    Subject,
+    SubjectsDataset,
+    collate,
+    collate_metadata,
+)
+from voxloom.subjects._collate import split_batch
 
 
 def image(value: float = 0, shape: tuple[int, ...] = (1, 4, 5, 6), **metadata: Any) -> ScalarImage:
@@ -100,3 +110,45 @@ def test_dictionaries_are_collated_key_by_key() -> None:
 def test_what_makes_no_batch_is_refused(batch: list[Subject], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         collate(batch)
+
+
+def test_a_batch_is_split_into_the_subjects_that_made_it() -> None:
+    def make(number: int) -> Subject:
+        voxels = np.full((2, 3, 4, 5), number, dtype=np.int16)
+        return Subject(
+            t1=ScalarImage(tensor=voxels, affine=np.diag([2.0, 3, 4, 1]), site="A"),
+            seg=LabelMap(tensor=voxels % 2),
+            weights=Image(tensor=voxels, type="sampling_map"),
+            age=40 + number,
+            name=f"sub-{number}",
+            scores={"a": [number, None]},
+        )
+
+    batch = collate([make(n) for n in range(3)])
+    subjects = SubjectsDataset.from_batch(batch).dry_iter()
+    assert [int(subject.age) for subject in subjects] == [40, 41, 42]
+    assert [subject.name for subject in subjects] == ["sub-0", "sub-1", "sub-2"]
+    assert subjects[2]["scores"] == {"a": [2, None]}
+    for number, subject in enumerate(subjects):
+        kinds = [type(subject[name]) for name in ("t1", "seg", "weights")]
+        assert kinds == [ScalarImage, LabelMap, Image]
+        assert [image.type for image in subject.get_images(False)] == [
+            "intensity", "label", "sampling_map",
+        ]  # fmt: skip
+        assert (subject.t1.array == number).all()
+        assert subject.t1["site"] == "A"
+        assert (subject.t1.affine == np.diag([2.0, 3, 4, 1])).all()
+    batch["t1"]["data"][1] = 9
+    assert (subjects[1].t1.array == 9).all()
+
+
+def test_images_of_a_batch_know_the_name_of_their_file(write: Any) -> None:
+    subject = Subject(t1=ScalarImage(write("t1.nii")))
+    [image] = split_batch(collate([subject.load()]))[0].get_images()
+    assert (image.path, image["filename"], image["path"]) == (None, "t1.nii", "")
+
+
+@pytest.mark.parametrize("batch", [{}, {"age": torch.zeros(2)}, {"t1": {"path": ["a"]}}])
+def test_what_has_no_images_is_no_batch_to_split(batch: dict[str, Any]) -> None:
+    with pytest.raises(SubjectError, match=r"a batch is a dictionary with images, .*; got \["):
+        split_batch(batch)

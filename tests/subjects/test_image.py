@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 import weakref
 from pathlib import Path
 from typing import Any
@@ -325,6 +326,73 @@ def test_an_image_of_a_source_reads_from_it(voxels: Voxels, affine: Voxels) -> N
     assert (image.type, image["stem"], image["note"]) == ("label", "seg", 1)
     assert (image.array == voxels).all()
     assert image.affine == pytest.approx(affine)
+
+
+def test_an_image_tells_where_it_lies_in_the_words_of_the_field(write: Any) -> None:
+    image = ScalarImage(write("t1.nii.gz", damaged=True))  # so that no voxel can be decoded
+    assert image.origin == pytest.approx((5, -7, 11))
+    assert image.direction == pytest.approx((0, -1, 0, 1, 0, 0, 0, 0, 1))
+    assert image.get_center() == pytest.approx((5 - 2 * 3, -7 + 1.5 * 2.5, 11 + 3 * 3.5))
+    assert image.get_center(lps=True) == pytest.approx((1, 3.25, 21.5))
+    assert np.allclose(image.get_bounds(), [(-8, 6), (-7.75, 1.25), (9.5, 33.5)])
+    assert (image.width, image.height, image.depth) == (6, 7, 8)
+    assert image.axis_name_to_index("left") == -2
+    assert image.memory == 2 * 6 * 7 * 8 * 2
+
+
+def test_voxels_of_each_label_are_counted_without_keeping_them(write: Any) -> None:
+    voxels = np.zeros((1, 4, 5, 6), dtype=np.int16)
+    voxels[0, 1] = 7
+    voxels[0, 2, 0, :2] = -3
+    image = LabelMap(write("seg.nii.gz", voxels))
+    assert image.count_labels() == {-3: 2, 0: 88, 7: 30}
+    assert list(image.count_labels()) == [-3, 0, 7]
+    assert image.count_nonzero() == 32
+    assert not image.is_loaded
+
+
+def test_unloading_forgets_voxels_that_a_file_can_give_again(write: Any, voxels: Voxels) -> None:
+    image = ScalarImage(write("t1.nii.gz"))
+    with pytest.raises(RuntimeError, match=r"t1\.nii\.gz is not loaded"):
+        image.unload()
+    image.data[:] = 0
+    image.unload()
+    assert not image.is_loaded
+    assert (image.array == voxels).all()
+    for kept in (ScalarImage(tensor=voxels), image.with_data(voxels)):
+        with pytest.raises(RuntimeError, match="an image in memory has no file to read again"):
+            kept.unload()
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_is_not_a_number_is_warned_of_if_that_is_asked_for(write: Any, check: bool) -> None:
+    voxels = np.ones((1, 4, 5, 6), dtype=np.float32)
+    voxels[0, 1:3, 2, 3] = np.nan
+    path = write("t1.nii.gz", voxels)
+
+    def warned(make: Any) -> list[str]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            make()
+        assert all(one.category is RuntimeWarning for one in caught)
+        return [str(one.message) for one in caught]
+
+    image = ScalarImage(path, check_nans=check)
+    said = warned(image.load)
+    assert said == ([f"{path}: 2 voxels are not a number"] if check else [])
+    assert warned(image.load) == []  # they are not read again
+    given = warned(lambda: ScalarImage(tensor=voxels, check_nans=check))
+    assert given == (["2 voxels are not a number"] if check else [])
+    lazy = ScalarImage(path, check_nans=check)
+    assert warned(lambda: lazy.read(Box((3, 0, 0), (4, 5, 6)))) == []  # there are none there
+    assert (copy.deepcopy(lazy).check_nans, pickle.loads(pickle.dumps(lazy)).check_nans) == (
+        check,
+        check,
+    )
+
+
+def test_whole_numbers_are_numbers(voxels: Voxels) -> None:
+    assert ScalarImage(tensor=voxels, check_nans=True).check_nans
 
 
 def test_setting_data_in_place_says_what_to_do_instead() -> None:

@@ -296,3 +296,9 @@ def test_names_that_hide_nothing_of_a_subject_are_allowed(name: str) -> None:
 def test_a_subject_of_single_slices_is_2d(depth: int, expected: bool) -> None:
     subject = Subject(t1=ScalarImage(tensor=np.zeros((1, 3, 4, depth))))
     assert subject.is_2d() is expected
+
+
+def test_unload_forgets_the_voxels_of_all_images(write: Any) -> None:
+    subject = Subject(t1=ScalarImage(write("t1.nii")), t2=ScalarImage(write("t2.nii.gz")))
+    subject.load().unload()
+    assert [image.is_loaded for image in (subject.t1, subject.t2)] == [False, False]

@@ -36,7 +36,7 @@ def make_queue() -> Iterator[Make]:
 
 
 def look(page: Monitor) -> dict[str, Any]:
-    with urllib.request.urlopen(page.address + "live") as answer:
+    with urllib.request.urlopen(page.address + "live?pictures=1") as answer:
         found: dict[str, Any] = json.load(answer)
     return found
 

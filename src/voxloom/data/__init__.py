@@ -1,5 +1,6 @@
 """The names of patch training in one place, as scripts of the field import them."""
 
+from voxloom.data import inference, queue, sampler
 from voxloom.loading import Queue, SubjectsLoader
 from voxloom.patches import (
     GridAggregator,
@@ -25,4 +26,7 @@ __all__ = [
     "SubjectsLoader",
     "UniformSampler",
     "WeightedSampler",
+    "inference",
+    "queue",
+    "sampler",
 ]

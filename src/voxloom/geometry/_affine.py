@@ -48,6 +48,8 @@ def _read_only(matrix: npt.ArrayLike) -> Affine:
         frozen = not matrix.flags.writeable and matrix.base is None  # no one can change it
         if frozen:
             return matrix
+    if hasattr(matrix, "detach"):  # a tensor, told without importing torch
+        matrix = matrix.detach().cpu().numpy()
     try:
         affine = np.array(matrix, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from voxloom._errors import InferenceError
 from voxloom.geometry import Index3, Shape3
+from voxloom.inference._cutters import move_planes
 from voxloom.inference._sinks import Sink
 from voxloom.patches import Grid
 
@@ -165,12 +166,8 @@ class Blender:
         return self._scratches[axis][:voxels].view(shape)
 
     def _shift(self, start: int) -> None:
-        along, by = 1 + self._axis, start - self._start
-        kept = max(self._sums.shape[along] - by, 0)
-        for at in range(0, kept, by):  # pieces that do not overlap what they are copied to
-            length = min(by, kept - at)
-            moved = self._sums.narrow(along, at + by, length)
-            self._sums.narrow(along, at, length).copy_(moved)
+        along = 1 + self._axis
+        kept = move_planes(self._sums, along, start - self._start)
         self._sums.narrow(along, kept, self._sums.shape[along] - kept).zero_()
         self._start = start
 

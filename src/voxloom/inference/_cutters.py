@@ -35,11 +35,12 @@ class Cutter(Protocol):
 
 
 def choose_cutter(
-    images: list[Image], grid: Grid, padding_mode: PaddingMode, device: torch.device
+    images: list[Image], grid: Grid, padding_mode: PaddingMode, device: torch.device, axis: int
 ) -> Cutter:
-    """Return what cuts on a GPU where the padded volume takes little of its memory.
+    """Return what cuts fastest; places change along `axis` last.
 
-    There each voxel is copied once, and not with every patch that it belongs to.
+    On a GPU where the padded volume takes little of its memory, each voxel is copied there
+    once, and not with every patch that it belongs to. See docs/design/inference.md.
     """
     import torch
 
@@ -48,7 +49,10 @@ def choose_cutter(
         free, _ = torch.cuda.mem_get_info(device)
         if 4 * voxels < _DEVICE_SHARE * free:
             return DeviceCutter(images, grid, padding_mode, device)
-    return HostCutter(images, grid, padding_mode, is_pinned=device.type == "cuda")
+        return HostCutter(images, grid, padding_mode, is_pinned=True)
+    if all(image.is_loaded for image in images) and not all(map(_lies_alike, images)):
+        return SlabCutter(images, grid, padding_mode, axis)
+    return HostCutter(images, grid, padding_mode)
 
 
 @final
@@ -75,6 +79,58 @@ class HostCutter:
             _copy(self._images, Box.at((i, j, k), size), patch, self._padding_mode)
         tensor = torch.from_numpy(batch)
         return (tensor.pin_memory() if self._is_pinned else tensor), places
+
+
+@final
+class SlabCutter:
+    """Cuts patches of volumes in memory whose axes lie in another order than those of a batch.
+
+    Each voxel is turned once, and not with every patch that it belongs to, in a slab as thick
+    as a patch, which moves along the axis that places change along last.
+    """
+
+    waits = False
+
+    def __init__(
+        self, images: list[Image], grid: Grid, padding_mode: PaddingMode, axis: int
+    ) -> None:
+        self._images, self._grid, self._padding_mode = images, grid, padding_mode
+        self._axis, self._thickness = axis, grid.patch_size[axis]
+        self._size = list(_extent(grid))
+        self._size[axis] = self._thickness
+        self._slab = np.empty((_channels(images), *self._size), dtype=np.float32)
+        self._start = -self._thickness  # the plane of the padded volume that is its first
+        self._buffers = Buffers()
+
+    def cut(self, places: list[Index3]) -> Batch:
+        """Return the patches in memory of the CPU."""
+        import torch
+
+        size = self._grid.patch_size
+        batch = torch.from_numpy(self._buffers.take((len(places), len(self._slab), *size)))
+        slab = torch.from_numpy(self._slab)
+        for patch, place in zip(batch, places, strict=True):
+            first = list(_first_voxel(self._grid, place))
+            self._move(first[self._axis])
+            first[self._axis] = 0
+            i, j, k = (slice(n, n + length) for n, length in zip(first, size, strict=True))
+            patch.copy_(slab[:, i, j, k])
+        return batch, places
+
+    def _move(self, start: int) -> None:
+        import torch
+
+        by = min(start - self._start, self._thickness)
+        if by <= 0:
+            return
+        move_planes(torch.from_numpy(self._slab), 1 + self._axis, by)
+        first, size = [-n for n in self._grid.border], list(self._size)
+        first[self._axis] += start + self._thickness - by
+        size[self._axis] = by
+        target = np.moveaxis(np.moveaxis(self._slab, 1 + self._axis, 0)[-by:], 0, 1 + self._axis)
+        (i, j, k), (w, h, d) = first, size
+        _copy(self._images, Box.at((i, j, k), (w, h, d)), target, self._padding_mode)
+        self._start = start
 
 
 @final
@@ -131,6 +187,15 @@ class DeviceCutter:
 
         boxes = [Box.at(_first_voxel(self._grid, place), self._grid.patch_size) for place in places]
         return torch.stack([self._volume[(slice(None), *box.slices)] for box in boxes]), places
+
+
+def move_planes(volume: torch.Tensor, axis: int, by: int) -> int:
+    """Move planes of a tensor to those `by` before them; return how many there were to move."""
+    kept = max(volume.shape[axis] - by, 0)
+    for at in range(0, kept, by):  # pieces that do not overlap what they are copied to
+        length = min(by, kept - at)
+        volume.narrow(axis, at, length).copy_(volume.narrow(axis, at + by, length))
+    return kept
 
 
 def _copy(images: list[Image], box: Box, out: Array, padding_mode: PaddingMode) -> None:

@@ -120,7 +120,8 @@ def infer(
     outs = _outs(out)
     where = _device(device, model)
     joiner = _Joiner(grid, mode, out, sweep_axis(outs), inputs[0].affine, where, voxelwise)
-    cutter = choose_cutter(inputs, grid, parse_padding_mode(padding_mode) or "constant", where)
+    padding = parse_padding_mode(padding_mode) or "constant"
+    cutter = choose_cutter(inputs, grid, padding, where, joiner.axis)
     turns = flip_sets(flips)
     places = order_of(grid.counts, joiner.axis)
     batches = [places[at : at + batch_size] for at in range(0, len(places), batch_size)]

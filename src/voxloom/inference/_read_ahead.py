@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -11,6 +12,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _WAIT_S = 0.1
+_GRACE_S = 2.0
 
 
 def read_ahead(
@@ -49,6 +51,12 @@ def read_ahead(
 
     thread = threading.Thread(target=run, name="voxloom-read-ahead", daemon=True)
     thread.start()
+
+    def end_with_python() -> None:  # a thread that leaves torch while Python ends aborts it
+        stop.set()
+        thread.join(_GRACE_S)
+
+    atexit.register(end_with_python)
     try:
         while True:
             kind, value = results.get()
@@ -58,5 +66,6 @@ def read_ahead(
                 return
             yield value
     finally:
+        atexit.unregister(end_with_python)
         stop.set()
         thread.join()

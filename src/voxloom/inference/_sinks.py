@@ -103,8 +103,9 @@ class ArraySink:
 
         if self._given:
             return None
-        self._array = np.zeros((channels, *self._spatial_shape), dtype=np.float32)
-        return torch.from_numpy(self._array)
+        self._array = np.empty((channels, *self._spatial_shape), dtype=np.float32)
+        # written here: a page that is read first, as sums are, is brought in twice
+        return torch.from_numpy(self._array).zero_()
 
     def write(self, first: int, slab: torch.Tensor) -> None:
         """Copy the slab to its place."""

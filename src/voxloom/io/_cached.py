@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, final
 
 import numpy.typing as npt
 
 from voxloom._errors import VolumeReadError
 from voxloom.geometry import Box
-from voxloom.io._prepared import PreparedSource
+from voxloom.io._nifti import NiftiSource
+from voxloom.io._prefetch import prefetch_box
+from voxloom.io._prepared import read_stored_array
 from voxloom.io._source import Array, VolumeSource
 
 
@@ -26,6 +29,8 @@ class CachedSource(VolumeSource):
         The same voxels in a file of its own.
     original : VolumeSource
         What it is a copy of: its shape, type and space are those of this source.
+    index : path-like, optional
+        The ``.npz`` with sums over blocks, for `stored_array`.
 
     Examples
     --------
@@ -42,17 +47,24 @@ class CachedSource(VolumeSource):
 
     reads_regions = True
 
-    def __init__(self, copy: VolumeSource, original: VolumeSource) -> None:
+    def __init__(
+        self,
+        copy: VolumeSource,
+        original: VolumeSource,
+        index: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.path = original.path
         self.shape, self.dtype, self.space = original.shape, original.dtype, original.space
         self.chunk_shape = copy.chunk_shape
         self._copy, self._original = copy, original
+        self._index = None if index is None else os.fspath(index)
         self._mapped: Array | None = copy.read()
 
     def read(self, box: Box | None = None) -> Array:
         """Return the voxels in `box`, or all: a read-only view, or the original's."""
         if box is not None:
             self.check_box(box)
+            _prefetch(self._copy, box)
         try:
             voxels = self._copy.read(box)
         except VolumeReadError:
@@ -63,12 +75,26 @@ class CachedSource(VolumeSource):
 
     def stored_array(self, name: str) -> npt.NDArray[Any] | None:
         """Return a part of the index beside the copy, or None. See `PreparedSource`."""
-        if not isinstance(self._copy, PreparedSource):
+        if self._index is None:
             return None
         try:
-            return self._copy.stored_array(name)
+            return read_stored_array(self._index, name)
         except VolumeReadError:
             return None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_mapped": None}
+
+
+def _prefetch(copy: VolumeSource, box: Box) -> None:
+    """Ask for the pages of a box in a file with its first axis fastest, where that is known."""
+    if isinstance(copy, NiftiSource) and copy.shape[0] == 1:
+        w, h, d = copy.spatial_shape
+        (i, j, k), (a, b, c) = box.index_ini, box.index_fin
+        prefetch_box(
+            copy.header.voxel_path,
+            Box((k, j, i), (c, b, a)),
+            spatial_shape=(d, h, w),
+            offset=copy.header.offset,
+            itemsize=copy.dtype.itemsize,
+        )

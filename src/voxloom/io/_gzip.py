@@ -7,6 +7,7 @@ checksum of every member and lets other threads run meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,6 +22,7 @@ _MAGIC: Final = b"\x1f\x8b"
 _INPUT_BYTES: Final = 1 << 18
 _FIRST_INPUT_BYTES: Final = 1 << 12
 _SKIP_BYTES: Final = 1 << 16
+_PIECE_BYTES: Final = 1 << 18  # stays in the second-level cache until it was used
 
 
 class _Stream(Protocol):
@@ -88,6 +90,34 @@ def decode_into(path: str, skip: int, buffer: memoryview, *, to_the_end: bool) -
             )
         if to_the_end and stream.readinto(memoryview(bytearray(1))):
             raise damaged(path, f"expected {skip + len(buffer)} bytes once decompressed, got more")
+
+
+def decoded_pieces(path: str, count: int) -> Iterator[memoryview]:
+    """Yield all decoded bytes, piece by piece, in memory that the next piece overwrites.
+
+    Parameters
+    ----------
+    path : str
+        A gzip file of one or several members.
+    count : int
+        How many bytes it holds once decoded.
+
+    Raises
+    ------
+    VolumeReadError
+        If the stream is damaged, too short or too long.
+    """
+    buffer = memoryview(bytearray(_PIECE_BYTES))
+    left = count
+    with reading(path), Path(path).open("rb", buffering=0) as file:
+        stream = _GzipReader(file, _INPUT_BYTES)
+        while got := stream.readinto(buffer):
+            left -= got
+            if left < 0:
+                raise damaged(path, f"expected {count} bytes once decompressed, got more")
+            yield buffer[:got]
+    if left:
+        raise damaged(path, f"expected {count} bytes once decompressed, got {count - left}")
 
 
 def _fill(stream: _Stream, buffer: memoryview) -> int:

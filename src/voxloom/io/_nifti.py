@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from typing import final
 
 import numpy as np
 
 from voxloom.geometry import Box, Space
-from voxloom.io._gzip import decode_into
+from voxloom.io._gzip import decode_into, decoded_pieces
 from voxloom.io._mapping import map_voxels
 from voxloom.io._nifti_header import read_nifti_header
 from voxloom.io._source import Array, VolumeSource
@@ -75,6 +76,29 @@ class NiftiSource(VolumeSource):
         if box is not None:
             voxels = voxels[(slice(None), *box.slices)]
         return self._scale(voxels)
+
+    @property
+    def unpacks_to_map(self) -> bool:
+        """Whether it is one compressed file that, once decoded, can be mapped as it is."""
+        header = self.header
+        return (
+            header.compressed
+            and header.voxel_path == self.path
+            and header.scaling is None
+            and header.disk_dtype.isnative
+            and header.offset % header.disk_dtype.itemsize == 0
+        )
+
+    def unpack(self) -> Iterator[memoryview]:
+        """Yield the whole file decoded, each piece in memory that the next one overwrites.
+
+        Raises
+        ------
+        VolumeReadError
+            If the stream is damaged, or does not hold what the header says.
+        """
+        header = self.header
+        return decoded_pieces(header.voxel_path, header.offset + header.voxel_bytes)
 
     def _read_spans(self, box: Box) -> Array:
         header = self.header

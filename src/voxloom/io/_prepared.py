@@ -101,9 +101,7 @@ class PreparedSource(VolumeSource):
         VolumeReadError
             If the index is damaged.
         """
-        if self.index is None:
-            return None
-        return _read_array(self.index, name, stamp_of(self.index))
+        return None if self.index is None else read_stored_array(self.index, name)
 
     def _read_reversed(self, stored: NiftiSource, box: Box | None) -> Array:
         if box is None:
@@ -144,6 +142,11 @@ def write_reversed(path: str | os.PathLike[str], array: Array, affine: npt.Array
 def reversed_axes(array: Array, affine: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.float64]]:
     """Return a view with its spatial axes reversed, and the affine to match."""
     return array.transpose(0, 3, 2, 1), np.asarray(affine) @ _REVERSED
+
+
+def read_stored_array(index: str, name: str) -> npt.NDArray[Any] | None:
+    """Return a part of an ``.npz`` beside a volume. See `PreparedSource.stored_array`."""
+    return _read_array(index, name, stamp_of(index))
 
 
 def _open(path: str) -> NiftiSource | ZarrSource:

@@ -30,8 +30,10 @@ class ReaderSource(VolumeSource):
         What the reader is called with, as a str.
     reader : callable
         ``reader(path)`` gives voxels and affine. Voxels are an array or tensor ``(W, H)``,
-        ``(W, H, D)`` or ``(C, W, H, D)``; the affine is 4x4, RAS+, mm, or None. A module's
-        function can be sent to workers, a lambda only to threads.
+        ``(W, H, D)`` or ``(C, W, H, D)``; three axes of which the first or the last has length
+        3 are a slice in colours, ``(3, W, H)`` or ``(W, H, 3)``, as TorchIO takes them: give
+        four axes to be sure. The affine is 4x4, RAS+, mm, or None. A module's function can be
+        sent to workers, a lambda only to threads.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class ReaderSource(VolumeSource):
         where = f"{self.path}: the reader {getattr(self.reader, '__name__', self.reader)}"
         voxels, affine = _result(where, self.reader, self.path)
         check_numbers(where, voxels.dtype)
+        voxels = _colours_first(voxels)
         shape = four_axes(where, voxels.shape)
         voxels = voxels.astype(voxels.dtype.newbyteorder("="), copy=False).reshape(shape)
         try:
@@ -99,6 +102,13 @@ def _result(where: str, reader: Reader, path: str) -> tuple[Array, Array | None]
         )
     voxels, affine = result
     return _as_array(where, voxels), None if affine is None else _as_array(where, affine)
+
+
+def _colours_first(voxels: Array) -> Array:
+    if voxels.ndim != 3 or 3 not in (voxels.shape[0], voxels.shape[-1]):
+        return voxels
+    slices = np.moveaxis(voxels, -1, 0) if voxels.shape[-1] == 3 else voxels
+    return slices[..., None]
 
 
 def _as_array(where: str, values: Any) -> Array:

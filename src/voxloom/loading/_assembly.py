@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -15,6 +16,8 @@ from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._running import Patch
 
 Batch = dict[str, Any]
+
+_GRACE_S: Final = 2.0
 
 
 def batches_in_turn(
@@ -66,6 +69,7 @@ class _Assembler:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="voxloom-batches", daemon=True)
         self._thread.start()
+        atexit.register(self._end_with_python)
 
     def next(self) -> Batch:
         with self._changed:
@@ -83,12 +87,22 @@ class _Assembler:
         return self._copier.hand_over(finished)
 
     def stop(self) -> None:
+        atexit.unregister(self._end_with_python)
+        self._ask_to_end()
+        self._thread.join()
+        self._let_go()
+
+    def _end_with_python(self) -> None:
+        """End the thread first: one that leaves torch while Python ends aborts the process."""
+        if self._thread.is_alive():  # it is not in a forked copy
+            self._ask_to_end()
+            self._thread.join(_GRACE_S)
+
+    def _ask_to_end(self) -> None:
         self._stopped.set()
         self._dispatcher.notify()
         with self._changed:
             self._changed.notify_all()
-        self._thread.join()
-        self._let_go()
 
     def _run(self) -> None:
         try:

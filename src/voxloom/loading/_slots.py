@@ -11,6 +11,7 @@ import contextlib
 import math
 import mmap
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ Bytes = npt.NDArray[np.uint8]
 _ALIGNMENT: Final = 64
 # Slots from this size on are made of whole pages, so that they can be mapped side by side.
 _LARGE: Final = 16 * mmap.PAGESIZE
+_POPULATE_WRITE: Final = 23  # MADV_POPULATE_WRITE, Linux 5.14
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class SlotMemory:
         self._generations = [0] * count
         self._fd = open_nameless_file("voxloom-patches") if shared else -1
         self._memory: Bytes | None = None
+        self._mapping: mmap.mmap | None = None
+        self._touched: set[int] = set()
 
     def reserve(self, slot_bytes: int) -> None:
         """Decide the size of a slot and take the memory now.
@@ -143,11 +147,14 @@ class SlotMemory:
         if self._fd < 0:
             self._memory = np.empty(size, dtype=np.uint8)
         else:
-            self._memory = np.frombuffer(mmap.mmap(self._fd, size), dtype=np.uint8)
+            self._mapping = mmap.mmap(self._fd, size)
+            self._memory = np.frombuffer(self._mapping, dtype=np.uint8)
 
     def slot(self, number: int) -> Bytes:
         """Return the bytes of one slot."""
         assert self._memory is not None
+        if number not in self._touched:
+            self._touch(number)
         return self._memory[number * self.slot_bytes : (number + 1) * self.slot_bytes]
 
     def generation(self, number: int) -> int:
@@ -167,6 +174,13 @@ class SlotMemory:
             return None
         return map_side_by_side(self._fd, numbers, self.slot_bytes)
 
+    def _touch(self, number: int) -> None:
+        """Have all pages of a slot mapped at once: one by one they cost as much as a copy."""
+        self._touched.add(number)
+        if self._mapping is not None and sys.platform == "linux":
+            with contextlib.suppress(OSError):  # an older system
+                self._mapping.madvise(_POPULATE_WRITE, number * self.slot_bytes, self.slot_bytes)
+
     def _rounded(self, slot_bytes: int) -> int:
         if self._fd < 0 or slot_bytes < _LARGE:
             return slot_bytes
@@ -174,7 +188,7 @@ class SlotMemory:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._memory = None
+        self._memory = self._mapping = None
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -186,6 +200,7 @@ class SlotMemory:
         self.count, self.slot_bytes, self._memory = state["count"], 0, None
         self._fd = state["fd"].detach()
         self._generations = [0] * self.count
+        self._mapping, self._touched = None, set()
 
 
 def open_nameless_file(label: str) -> int:

@@ -7,6 +7,7 @@ are turned in a scratch that stays in the cache. See docs/design/cutting.md.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _SCRATCH_BYTES: Final = 256 * 1024  # two of them fit into the second-level cache of one core
 _Read = Callable[[Box], Array]
+_kept = threading.local()
 
 
 def copy_box(array: Array, box: Box, out: Array, padding_mode: PaddingMode | None = None) -> None:
@@ -202,14 +204,25 @@ def _copy_channel(volume: Array, out: Array) -> None:
     sources, targets = volume.transpose(order), out.transpose(order)
     planes, rows, columns = sources.shape
     step = min(max(_SCRATCH_BYTES // (rows * columns * out.itemsize), 1), planes)
-    packed = np.empty((step, rows, columns), dtype=out.dtype)
-    turned = np.empty((step, columns, rows), dtype=out.dtype)
+    packed, turned = _scratch(step * rows * columns, out.dtype)
+    packed, turned = packed.reshape(step, rows, columns), turned.reshape(step, columns, rows)
     for first in range(0, planes, step):
         count = min(step, planes - first)
         # each of the three runs along one of its sides at least: lines are read and written whole
         np.copyto(packed[:count], sources[first : first + count], casting="unsafe")
         np.copyto(turned[:count], packed[:count].transpose(0, 2, 1))
         np.copyto(targets[first : first + count], turned[:count].transpose(0, 2, 1))
+
+
+def _scratch(count: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Return two pieces of memory, those of the last call where they fit: touched and warm."""
+    nbytes = count * dtype.itemsize
+    if nbytes > _SCRATCH_BYTES:
+        return np.empty(count, dtype), np.empty(count, dtype)
+    if not hasattr(_kept, "scratch"):
+        _kept.scratch = np.empty((2, _SCRATCH_BYTES), np.uint8)
+    first, second = _kept.scratch
+    return first[:nbytes].view(dtype), second[:nbytes].view(dtype)
 
 
 def _fastest_axis(volume: Array) -> int:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from voxloom._errors import PatchSizeError
 from voxloom.geometry import Index3, Shape3
-from voxloom.patches._size import check_patch_fits, is_whole, parse_patch_size
+from voxloom.patches._size import check_patch_fits, is_whole, listed, parse_patch_size
 
 Locations = npt.NDArray[np.int64]
 
@@ -154,7 +154,7 @@ def parse_patch_overlap(value: Any, patch_size: Shape3) -> Shape3:
     >>> parse_patch_overlap(2, (8, 8, 4))
     (2, 2, 2)
     """
-    entries = (value,) * 3 if is_whole(value) else tuple(np.atleast_1d(value).tolist())
+    entries = listed(value)
     if len(entries) != 3 or not all(is_whole(n) and n >= 0 and n % 2 == 0 for n in entries):
         raise PatchSizeError(
             "patch_overlap is an even number of voxels, 0 or more, or three of them (w, h, d), "

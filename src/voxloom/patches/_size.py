@@ -16,8 +16,8 @@ def parse_patch_size(value: Any) -> Shape3:
     Parameters
     ----------
     value : int or sequence of three int
-        One number stands for all three axes. NumPy integers will do; floats and booleans
-        will not, whatever their value.
+        One number stands for all three axes. Integers, arrays and tensors of NumPy and torch
+        will do; floats and booleans will not, whatever their value.
 
     Raises
     ------
@@ -31,9 +31,7 @@ def parse_patch_size(value: Any) -> Shape3:
     >>> parse_patch_size((70000, 1, 2))
     (70000, 1, 2)
     """
-    entries = _listed(value)
-    if len(entries) == 1 and not hasattr(value, "__len__"):
-        entries = entries * 3
+    entries = listed(value)
     if len(entries) != 3 or not all(is_whole(n) and n > 0 for n in entries):
         raise PatchSizeError(
             f"patch_size is a positive integer or three of them (w, h, d), in voxels; got {value!r}"
@@ -74,10 +72,23 @@ def check_patch_fits(patch_size: Shape3, spatial_shape: Shape3, subject: str) ->
     )
 
 
-def _listed(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, str | bytes | dict | set):
+def listed(value: Any) -> tuple[Any, ...]:
+    """Return the entries of a sequence, an array or a tensor; one number three times.
+
+    Examples
+    --------
+    >>> listed(np.array([1, 2, 3])), listed(4), listed("text")
+    ((1, 2, 3), (4, 4, 4), ())
+    """
+    plain = _plain(value)
+    if isinstance(plain, str | bytes | dict | set):
         return ()
     try:
-        return tuple(value)
+        return tuple(map(_plain, plain))
     except TypeError:
-        return (value,)
+        return (plain,) * 3
+
+
+def _plain(value: Any) -> Any:
+    # An array or a tensor, told without importing torch.
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -12,12 +12,13 @@ import numpy.typing as npt
 from voxloom._errors import VolumeReadError
 from voxloom.geometry import Shape3
 from voxloom.io import Array, CachedSource, PreparedSource, VolumeSource
-from voxloom.patches._block_index import BLOCK, BlockIndex, index_masses
+from voxloom.patches._block_index import BLOCK, BlockIndex, index_masses, memory_order
 from voxloom.patches._block_rows import BlockRows
 from voxloom.patches._mass import ChannelVoxels, Foreground, LabelVoxels, Mass, Weights
 from voxloom.subjects import LABEL, SAMPLING_MAP
 
 _MOST_LABELS: Final = 256
+_WORD_BYTES: Final = 8
 _EVERY_LABEL: Final = "all labels"
 Counts = dict[str, int]
 
@@ -47,7 +48,7 @@ def save_index(path: Path | BinaryIO, array: Array, kind: str) -> Counts | None:
     masses = _masses(array, kind)
     if not masses:
         return None
-    indices = index_masses(array, masses)
+    indices = _index_all(array, masses)
     stored: dict[str, npt.NDArray[Any]] = {}
     for index in indices:
         if isinstance(index.mass, Weights) and index.mass.scale != 1:
@@ -132,6 +133,30 @@ def _masses(array: Array, kind: str) -> list[Mass]:
     return [Foreground(), *(LabelVoxels(n) for n in labels)]
 
 
+def _index_all(array: Array, masses: Sequence[Mass]) -> list[BlockIndex]:
+    """Index every mass; where all labels are counted, what follows from the others is not."""
+    if not any(isinstance(mass, LabelVoxels) for mass in masses):
+        return index_masses(array, masses)
+    counted = [mass for mass in masses if isinstance(mass, LabelVoxels) and mass.label]
+    sums = {index.mass: index.sums for index in index_masses(array, counted)}
+    blocks = [-(-length // BLOCK) for length in array.shape[1:]]
+    nothing = np.zeros(blocks, np.uint16)
+    above = sum((sums[mass] for mass in counted if mass.label > 0), nothing)
+    below = sum((sums[mass] for mass in counted if mass.label < 0), nothing)
+    sums |= {Foreground(): above, LabelVoxels(0): _block_voxels(array.shape[1:]) - above - below}
+    return [BlockIndex(mass, BlockRows.of(sums[mass])) for mass in masses]
+
+
+def _block_voxels(lengths: tuple[int, ...]) -> npt.NDArray[np.uint16]:
+    """Return how many voxels each block has: those at the end of an axis may be short."""
+    w, h, d = (
+        np.minimum(BLOCK, length - np.arange(0, length, BLOCK)).astype(np.uint16)
+        for length in lengths
+    )
+    voxels: npt.NDArray[np.uint16] = w[:, None, None] * h[:, None] * d
+    return voxels
+
+
 def _labels(array: Array) -> list[int]:
     """Return the labels of a map, or none where they are too many or no integers."""
     if array.dtype.kind == "f" and not (array == np.rint(array)).all():
@@ -145,12 +170,15 @@ def _labels(array: Array) -> list[int]:
 
 def _small_labels(array: Array) -> npt.NDArray[Any]:
     """Return what an array of at most 16 bits holds, without sorting it."""
-    width = 8 * array.dtype.itemsize
     unsigned = array.view(f"u{array.dtype.itemsize}")
-    seen = np.zeros(2**width, np.bool_)
-    for plane in unsigned[0]:
+    seen = np.zeros(2 ** (8 * array.dtype.itemsize), np.bool_)
+    order = memory_order(array)
+    for plane in unsigned[0].transpose(order):
         row = plane.reshape(-1)
-        # Neighbours are mostly alike: only where a voxel differs from the last is it looked at.
-        seen[row[1:][row[1:] != row[:-1]]] = True
-        seen[row[0]] = True
-    return np.flatnonzero(seen).astype(f"u{array.dtype.itemsize}").view(array.dtype)
+        whole = len(row) * row.itemsize // _WORD_BYTES * _WORD_BYTES // row.itemsize
+        words = row[:whole].view(np.uint64)
+        # Neighbours are mostly alike: only where a word differs from the last is it looked at.
+        seen[words[1:][words[1:] != words[:-1]].view(unsigned.dtype)] = True
+        seen[words[:1].view(unsigned.dtype)] = True
+        seen[row[whole:]] = True
+    return np.flatnonzero(seen).astype(unsigned.dtype).view(array.dtype)

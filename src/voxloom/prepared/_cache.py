@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self, final
 
 import numpy as np
-from isal import isal_zlib
 
-from voxloom._errors import PreparedError, ProbabilityError, UnknownFormatError
+from voxloom._errors import PreparedError, ProbabilityError, UnknownFormatError, VoxloomError
 from voxloom.io import (
     Array,
     CachedSource,
@@ -24,10 +24,11 @@ from voxloom.io import (
     reversed_axes,
 )
 from voxloom.patches import save_index
-from voxloom.prepared._cache_folder import INDEX, VOXELS, CacheFolder
+from voxloom.prepared._cache_entry import VOXELS, UnfinishedEntry
+from voxloom.prepared._cache_folder import INDEX, CacheFolder
 from voxloom.prepared._cache_key import content_key, facts_of, files_of, stamp_key
 from voxloom.prepared._write import in_c_order
-from voxloom.subjects import Image, Subject
+from voxloom.subjects import LABEL, SAMPLING_MAP, Image, Subject
 
 _logger: Final = logging.getLogger("voxloom")
 
@@ -135,29 +136,65 @@ class VolumeCache:
             if self.folder.limit is not None:
                 self.folder.mark(key, due[1])
             return _reading(image, *found)
-        return self._decoded(image, key, (files, facts, stamp), as_decoded, due)
+
+        def is_current() -> bool:
+            return stamp_key(files, facts)[0] == stamp
+
+        return self._decoded(image, key, is_current, as_decoded, due)
 
     def _decoded(
         self,
         image: Image,
         key: str,
-        state: tuple[tuple[str, ...], str, str],
+        is_current: Callable[[], bool],
         as_decoded: bool,
         due: tuple[int, int],
     ) -> Image:
-        voxels = image.source.read()
-        files, facts, stamp = state
+        source, voxels = image.source, None
         try:
-            if stamp_key(files, facts)[0] == stamp:  # nobody changed it meanwhile
-                voxels = voxels if as_decoded else in_c_order(voxels)
-                self._save(key, voxels, image, due, as_decoded)
+            if isinstance(source, NiftiSource) and source.unpacks_to_map:
+                self._unpack(source, image.type, key, is_current, as_decoded, due)
+            else:
+                voxels = source.read()
+                if is_current():
+                    voxels = voxels if as_decoded else in_c_order(voxels)
+                    self._save(key, voxels, image, due, as_decoded)
             found = self.folder.find(key)
+        except VoxloomError:
+            raise
         except OSError as error:
             _warn_once(self.folder.root, error.strerror or str(error))
             found = None
         if found is not None:
             return _reading(image, *found)
+        voxels = source.read() if voxels is None else voxels
         return image.with_data(voxels.astype(image.dtype, copy=False))
+
+    def _unpack(
+        self,
+        source: NiftiSource,
+        kind: str,
+        key: str,
+        is_current: Callable[[], bool],
+        as_decoded: bool,
+        due: tuple[int, int],
+    ) -> None:
+        """Keep the file decoded, as it is: no volume is ever in memory on the way."""
+        header = source.header
+
+        def fill(entry: UnfinishedEntry) -> dict[str, Any] | None:
+            for piece in source.unpack():
+                entry.write(piece)
+            if not is_current():
+                return None
+            if not as_decoded and kind in (LABEL, SAMPLING_MAP):
+                channels, w, h, d = header.shape
+                shape, mapped = (w, h, d, channels), entry.map()
+                stored = np.ndarray(shape, header.disk_dtype, mapped, header.offset, order="F")
+                _add_index(entry, np.moveaxis(stored, -1, 0), kind)
+            return {"reversed": False}
+
+        self.folder.save(key, header.offset + header.voxel_bytes, fill, due)
 
     def _save(
         self, key: str, voxels: Array, image: Image, due: tuple[int, int], as_decoded: bool
@@ -172,11 +209,15 @@ class VolumeCache:
         except UnknownFormatError as error:
             _warn_once(self.folder.root, str(error))
             return
-        index = None if as_decoded else _index(voxels, image.type)
-        others = {} if index is None else {INDEX: index}
-        files = {VOXELS: _facts(header, stored), **{n: _facts(b) for n, b in others.items()}}
-        record = {"files": files, "reversed": is_reversed}
-        self.folder.save(key, (header, stored), others, record, due)
+
+        def fill(entry: UnfinishedEntry) -> dict[str, Any]:
+            entry.write(header)
+            entry.write(stored)
+            if not as_decoded:
+                _add_index(entry, voxels, image.type)
+            return {"reversed": is_reversed}
+
+        self.folder.save(key, len(header) + len(stored), fill, due)
 
 
 def open_cache(folder: str | os.PathLike[str], limit: int | None = None) -> VolumeCache:
@@ -186,29 +227,23 @@ def open_cache(folder: str | os.PathLike[str], limit: int | None = None) -> Volu
 
 def _reading(image: Image, place: Path, record: dict[str, Any]) -> Image:
     original, path = image.source, place / VOXELS
+    index = place / INDEX if INDEX in record["files"] else None
     copy: VolumeSource
     if record["reversed"]:
-        index = place / INDEX if INDEX in record["files"] else None
-        copy = PreparedSource(path, original.affine, original.dtype, index)
+        copy = PreparedSource(path, original.affine, original.dtype)
     else:
         copy = NiftiSource(path)
-    return image.with_source(CachedSource(copy, original))
+    return image.with_source(CachedSource(copy, original, index))
 
 
-def _index(voxels: Array, kind: str) -> bytes | None:
+def _add_index(entry: UnfinishedEntry, voxels: Array, kind: str) -> None:
     content = io.BytesIO()
     try:
         kept = save_index(content, voxels, kind)
     except ProbabilityError:  # the sampler says it, if there is one
-        return None
-    return None if kept is None else content.getvalue()
-
-
-def _facts(*pieces: bytes | memoryview) -> dict[str, Any]:
-    value = 0
-    for piece in pieces:
-        value = isal_zlib.crc32(piece, value)
-    return {"bytes": sum(map(len, pieces)), "crc32": f"{value:08x}"}
+        return
+    if kept is not None:
+        entry.add(INDEX, content.getvalue())
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,13 +19,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, final
 
+from voxloom.prepared._cache_entry import VOXELS, UnfinishedEntry
 from voxloom.prepared._store import read_record
 from voxloom.prepared._write import RECORD, checksums
 
 # Where there is none, what was left unfinished stays.
 fcntl: Final[Any] = import_module("fcntl") if find_spec("fcntl") else None
 
-VOXELS: Final = "voxels.nii"
 INDEX: Final = "index.npz"
 _RESERVE_BYTES: Final = 256 << 20
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -89,9 +89,8 @@ class CacheFolder:
     def save(
         self,
         key: str,
-        pieces: tuple[bytes, memoryview],
-        others: Mapping[str, bytes],
-        record: dict[str, Any],
+        nbytes: int,
+        fill: Callable[[UnfinishedEntry], dict[str, Any] | None],
         due: tuple[int, int],
     ) -> bool:
         """Write an entry; return whether it is there, or there was no room for it.
@@ -100,12 +99,11 @@ class CacheFolder:
         ----------
         key : str
             Its name.
-        pieces : (bytes, memoryview)
-            The voxel file: header and voxels.
-        others : mapping of str to bytes
-            Small files beside it.
-        record : dict
-            What is known of it; ``"boot"`` is added.
+        nbytes : int
+            Size of its voxel file.
+        fill : callable
+            Writes the entry and returns what is to be known of it, to which its files and the
+            start of the machine are added; or None if it shall not be kept.
         due : (int, int)
             The clock now, and when the entry is due next.
 
@@ -114,25 +112,28 @@ class CacheFolder:
         OSError
             If the disk is full, or cannot be written.
         """
-        text = json.dumps({**record, "boot": _boot()})
-        nbytes = len(pieces[0]) + len(pieces[1]) + len(text) + sum(map(len, others.values()))
         with self._locked():
             self._clear()
             if self._place(key).exists() or self._unfinished(key).exists():
                 return self._place(key).exists()
             if not self._make_room(nbytes, *due):
                 return False
-            file = self._begin(key, nbytes, others, text)
+            entry = self._begin(key, nbytes)
         try:
-            _write_all(file, pieces)
-            self._unfinished(key).replace(self._place(key))
+            known = fill(entry)
+            is_kept = known is not None and self._finish(entry, known, due)
+            if is_kept:
+                self._unfinished(key).replace(self._place(key))
         except BaseException:
             shutil.rmtree(self._unfinished(key), ignore_errors=True)
             raise
         finally:
-            os.close(file)
-        self.mark(key, due[1])
-        return True
+            entry.close()
+        if is_kept:
+            self.mark(key, due[1])
+        else:
+            shutil.rmtree(self._unfinished(key), ignore_errors=True)
+        return is_kept
 
     def remove(self, key: str) -> None:
         """Take an entry away: at once for whoever looks for it, then from the disk."""
@@ -160,8 +161,8 @@ class CacheFolder:
     def _unfinished(self, key: str) -> Path:
         return self.root / "unfinished" / key
 
-    def _begin(self, key: str, nbytes: int, others: Mapping[str, bytes], text: str) -> int:
-        """Take the room that an entry needs, and return its open voxel file."""
+    def _begin(self, key: str, nbytes: int) -> UnfinishedEntry:
+        """Take the room that an entry needs, and open its voxel file."""
         place = self._unfinished(key)
         place.mkdir()
         file = os.open(place / VOXELS, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -169,16 +170,25 @@ class CacheFolder:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX)
             if hasattr(os, "posix_fallocate"):  # full disks are told of now
-                voxels = nbytes - len(text) - sum(map(len, others.values()))
-                os.posix_fallocate(file, 0, voxels)
-            for name, content in others.items():
-                (place / name).write_bytes(content)
-            (place / RECORD).write_text(text, encoding="utf-8")
+                os.posix_fallocate(file, 0, nbytes)
         except BaseException:
             os.close(file)
             shutil.rmtree(place, ignore_errors=True)
             raise
-        return file
+        return UnfinishedEntry(place, file)
+
+    def _finish(self, entry: UnfinishedEntry, known: dict[str, Any], due: tuple[int, int]) -> bool:
+        """Write what lies beside the voxels, if there is room for that too."""
+        text = json.dumps({"files": entry.facts(), **known, "boot": _boot()})
+        nbytes = len(text) + entry.bytes_beside()
+        if self.limit is None:
+            entry.write_beside(text)
+            return True
+        with self._locked():
+            has_room = self._make_room(nbytes, *due)
+            if has_room:
+                entry.write_beside(text)
+        return has_room
 
     def _make_room(self, nbytes: int, now: int, due: int) -> bool:
         """Remove what is due later than this entry, or has been overdue for longer.
@@ -225,15 +235,6 @@ def _entries(folder: Path, now: int) -> Iterator[tuple[int, str, int]]:
             states = {file.name: file.stat() for file in place.iterdir()}
             due = states[RECORD].st_mtime_ns if RECORD in states else now
             yield abs(due - now), place.name, sum(state.st_size for state in states.values())
-
-
-def _write_all(file: int, pieces: tuple[bytes, memoryview]) -> None:
-    header, voxels = pieces
-    os.pwrite(file, header, 0)
-    place, left = len(header), voxels
-    while len(left):  # one call writes at most 2 GiB
-        written = os.pwrite(file, left, place)
-        place, left = place + written, left[written:]
 
 
 def _is_being_written(place: Path) -> bool:

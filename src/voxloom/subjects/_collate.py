@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxloom._errors import SubjectError
 from voxloom.subjects._default_collate import register_in_torch
-from voxloom.subjects._image import Image
-from voxloom.subjects._keys import DATA
+from voxloom.subjects._image import Image, LabelMap, ScalarImage
+from voxloom.subjects._keys import DATA, INTENSITY, LABEL, PATH, STEM, TYPE
 from voxloom.subjects._subject import Subject
 
 if TYPE_CHECKING:
@@ -47,6 +48,57 @@ def collate(batch: Sequence[Subject]) -> dict[str, Any]:
                 f"{first.describe()} and {sorted(other)} in {other.describe()}"
             )
     return {name: _collate_item(name, [subject[name] for subject in batch]) for name in first}
+
+
+def split_batch(batch: Mapping[str, Any]) -> list[Subject]:
+    """Return the subjects of a batch that `collate` or a DataLoader made, over its memory.
+
+    An image keeps its type, affine and metadata. It is in memory, so its path is left out; in
+    place of it, ``image['filename']`` is the name of the file.
+
+    Raises
+    ------
+    SubjectError
+        If it is not a dictionary with a batch of images.
+
+    Examples
+    --------
+    >>> from voxloom.subjects import LabelMap
+    >>> image = LabelMap(tensor=np.zeros((1, 4, 4, 4), dtype=np.uint8))
+    >>> batch = collate([Subject(seg=image, age=n) for n in (40, 41)])
+    >>> [(subject.seg.type, int(subject.age)) for subject in split_batch(batch)]
+    [('label', 40), ('label', 41)]
+    """
+    images = [key for key, item in batch.items() if isinstance(item, dict) and DATA in item]
+    if not images:
+        raise SubjectError(
+            f"a batch is a dictionary with images, batch['t1']['data']; got {list(batch)}"
+        )
+    return [_subject_of(batch, images, number) for number in range(len(batch[images[0]][DATA]))]
+
+
+def _subject_of(batch: Mapping[str, Any], images: list[str], number: int) -> Subject:
+    return Subject(
+        {
+            key: _image_of(item, number) if key in images else _item_of(item, number)
+            for key, item in batch.items()
+        }
+    )
+
+
+def _image_of(items: dict[str, Any], number: int) -> Image:
+    given = {key: _item_of(item, number) for key, item in items.items()}
+    path, _ = given.pop(PATH, None), given.pop(STEM, None)
+    kind = {INTENSITY: ScalarImage, LABEL: LabelMap}.get(given.get(TYPE, INTENSITY), Image)
+    if isinstance(path, str) and path:
+        given.setdefault("filename", Path(path).name)
+    return kind(tensor=given.pop(DATA), **given)
+
+
+def _item_of(item: Any, number: int) -> Any:
+    if isinstance(item, dict):
+        return {key: _item_of(value, number) for key, value in item.items()}
+    return item[number]
 
 
 def collate_metadata(values: Sequence[Any]) -> Any:

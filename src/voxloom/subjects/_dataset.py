@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from voxloom._errors import SubjectError
 from voxloom._upstairs import call_by_name
 from voxloom.subjects._check import check_subjects, three_sizes
 from voxloom.subjects._check_report import CheckReport
-from voxloom.subjects._collate import teach_default_collate
+from voxloom.subjects._collate import split_batch, teach_default_collate
 from voxloom.subjects._image import Image
 from voxloom.subjects._keys import INTENSITY, LABEL, SAMPLING_MAP
 from voxloom.subjects._layout_bids import read_bids
@@ -82,6 +82,21 @@ class SubjectsDataset:
         self.set_transform(transform)
         self.load_getitem = load_getitem
         self.set_cache(cache, cache_limit)
+
+    @classmethod
+    def from_batch(cls, batch: Mapping[str, Any]) -> Self:
+        """Return the subjects or patches of a batch that a DataLoader made, as a data set.
+
+        Voxels share the memory of the batch. A SubjectError is raised where it has no images.
+
+        Examples
+        --------
+        >>> from voxloom.subjects import ScalarImage, collate
+        >>> image = ScalarImage(tensor=np.ones((1, 2, 2, 2), dtype=np.float32))
+        >>> SubjectsDataset.from_batch(collate([Subject(t1=image)] * 4))[3].t1.shape
+        (1, 2, 2, 2)
+        """
+        return cls(split_batch(batch))
 
     @classmethod
     def from_msd(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self
@@ -9,9 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from voxloom._errors import FrozenError, ImageError, UnknownImageError, VoxloomError
+from voxloom._errors import (
+    FrozenError,
+    ImageError,
+    UnknownImageError,
+    UnloadError,
+    VoxloomError,
+)
 from voxloom._upstairs import show
-from voxloom.geometry import Affine, Box, Shape3, Space, as_affine, box_of_slices
+from voxloom.geometry import Affine, Box, Point, Shape3, Space, as_affine, box_of_slices
 from voxloom.io import Array, ArraySource, ReaderSource, Shape4, VolumeSource, write_volume
 from voxloom.subjects._keys import AFFINE, DATA, INTENSITY, LABEL, PATH, SAMPLING_MAP, STEM, TYPE
 from voxloom.subjects._paths import (
@@ -35,7 +43,7 @@ if TYPE_CHECKING:
 
 _TYPES = (INTENSITY, LABEL, SAMPLING_MAP)
 _KEYS = (DATA, AFFINE, TYPE, PATH, STEM)
-_FIELDS = ("_affine", "_array", "_metadata", "_path", "_reader", "_source", "_type")
+_FIELDS = ("_affine", "_array", "_check_nans", "_metadata", "_path", "_reader", "_source", "_type")
 
 
 class Image(Mapping[str, Any]):
@@ -55,6 +63,9 @@ class Image(Mapping[str, Any]):
         Voxels in memory, instead of `path`; the memory is shared, not copied.
     affine : (4, 4) array, optional
         Voxel indices to world, RAS+, mm. By default what the file says, or the identity.
+    check_nans : bool
+        Whether to warn, with a RuntimeWarning, when voxels that are not a number are given or
+        read.
     reader : callable, optional
         ``reader(path)`` returns the voxels and the affine, for formats of your own.
     verify_path : bool
@@ -81,6 +92,7 @@ class Image(Mapping[str, Any]):
 
     _affine: Affine | None
     _array: Array | None
+    _check_nans: bool
     _metadata: dict[str, Any]
     _path: Paths | None
     _reader: Reader | None
@@ -93,6 +105,7 @@ class Image(Mapping[str, Any]):
         type: str | None = None,
         tensor: Voxels | None = None,
         affine: npt.ArrayLike | None = None,
+        check_nans: bool = False,
         reader: Reader | None = None,
         verify_path: bool = True,
         **metadata: Any,
@@ -105,6 +118,7 @@ class Image(Mapping[str, Any]):
         self._set(
             _affine=_as_matrix(affine),
             _array=None,
+            _check_nans=bool(check_nans),
             _metadata=dict(metadata),
             _path=None if path is None else as_paths(path, verify=verify_path),
             _reader=as_reader(reader),
@@ -113,6 +127,7 @@ class Image(Mapping[str, Any]):
         )
         if tensor is not None:
             self._set_voxels(tensor)
+            self._checked(self.source.read())
 
     @classmethod
     def from_source(cls, source: VolumeSource, type: str | None = None, **metadata: Any) -> Self:
@@ -121,6 +136,7 @@ class Image(Mapping[str, Any]):
         image._set(
             _affine=None,
             _array=shareable(source.array) if isinstance(source, ArraySource) else None,
+            _check_nans=False,
             _metadata=metadata,
             _path=None if source.path is None else path_of(source.path),
             _reader=None,
@@ -160,6 +176,21 @@ class Image(Mapping[str, Any]):
         """C, the number of values of each voxel."""
         return self.shape[0]
 
+    @property
+    def width(self) -> int:
+        """W, the voxels along the first spatial axis."""
+        return self.spatial_shape[0]
+
+    @property
+    def height(self) -> int:
+        """H, the voxels along the second spatial axis."""
+        return self.spatial_shape[1]
+
+    @property
+    def depth(self) -> int:
+        """D, the voxels along the third spatial axis."""
+        return self.spatial_shape[2]
+
     def is_2d(self) -> bool:
         """Tell whether the image is a single slice, ``(W, H, 1)``."""
         return self.spatial_shape[-1] == 1
@@ -180,6 +211,33 @@ class Image(Mapping[str, Any]):
         return self.space.orientation
 
     @property
+    def origin(self) -> Point:
+        """Centre of the first voxel, in mm."""
+        x, y, z = self.space.affine[:3, 3].tolist()
+        return x, y, z
+
+    @property
+    def direction(self) -> tuple[float, ...]:
+        """Where the axes point, nine cosines row by row: the affine without spacing, in RAS+."""
+        return tuple((self.space.affine[:3, :3] / self.spacing).ravel().tolist())
+
+    def get_center(self, lps: bool = False) -> Point:
+        """Return the middle of the image in mm, RAS+, or LPS+ as ITK counts."""
+        x, y, z = self.space.center
+        return (-x, -y, z) if lps else (x, y, z)
+
+    def get_bounds(self) -> tuple[tuple[float, float], ...]:
+        """Return the least and largest x, y and z that the image reaches, in mm."""
+        return self.space.bounds
+
+    def axis_name_to_index(self, axis: str) -> int:
+        """Return the array axis, -3 to -1, that runs ``'left'``, ``'superior'`` and so on.
+
+        Names and errors are those of `voxloom.geometry.Space.axis_index`.
+        """
+        return self.space.axis_index(axis)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the voxels. Unsigned 16 and 32 bits become int32 and int64, as torch needs."""
         dtype: np.dtype[Any] = self.source.dtype
@@ -194,6 +252,16 @@ class Image(Mapping[str, Any]):
     def path(self) -> Paths | None:
         """The file or files, or None."""
         return self._path
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the voxels take when they are loaded."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def check_nans(self) -> bool:
+        """Whether voxels that are not a number are warned of when they are read."""
+        return self._check_nans
 
     @property
     def is_loaded(self) -> bool:
@@ -226,7 +294,7 @@ class Image(Mapping[str, Any]):
         The result may be a read-only view, in any memory order.
         """
         if self._array is None:
-            return self.source.read(box).astype(self.dtype, copy=False)
+            return self._checked(self.source.read(box).astype(self.dtype, copy=False))
         if box is None:
             return self._array
         self.source.check_box(box)
@@ -242,6 +310,20 @@ class Image(Mapping[str, Any]):
         """Decode the voxels now and keep them; return the image itself."""
         _ = self.array
         return self
+
+    def unload(self) -> None:
+        """Forget the voxels that were decoded; they are read again when they are asked for.
+
+        Raises
+        ------
+        UnloadError
+            A RuntimeError, if they are not loaded, or are in memory only.
+        """
+        if self._path is None or isinstance(self._source, ArraySource):
+            raise UnloadError("an image in memory has no file to read again, and is not unloaded")
+        if self._array is None:
+            raise UnloadError(f"{self[PATH]} is not loaded, so that it cannot be unloaded")
+        self._set(_array=None)
 
     def with_data(self, data: Voxels, affine: npt.ArrayLike | None = None) -> Self:
         """Return a new image of the same kind with other voxels ``(C, W, H, D)``.
@@ -381,6 +463,12 @@ class Image(Mapping[str, Any]):
         path = None if self._path is None else name if isinstance(name, str) else name[0]
         self._set(_array=shareable(array), _source=ArraySource(array, self._affine, path))
 
+    def _checked(self, voxels: Array) -> Array:
+        if self._check_nans and voxels.dtype.kind == "f" and (bad := int(np.isnan(voxels).sum())):
+            where = f"{self[PATH]}: " if self._path else ""
+            warnings.warn(f"{where}{bad} voxels are not a number", RuntimeWarning, stacklevel=3)
+        return voxels
+
     def _twin(self, **changes: Any) -> Self:
         state = {name: getattr(self, name) for name in _FIELDS}
         twin = self.__class__.__new__(self.__class__)
@@ -415,6 +503,21 @@ class LabelMap(Image):
 
     __slots__ = ()
     _default_type = LABEL
+
+    def count_nonzero(self) -> int:
+        """Return how many voxels, of all channels, are not 0."""
+        return int(np.count_nonzero(self.read()))
+
+    def count_labels(self) -> dict[int, int]:
+        """Return how many voxels have each label, in order of the labels.
+
+        Examples
+        --------
+        >>> LabelMap(tensor=np.array([[[[0, 2, 2]]]])).count_labels()
+        {0: 1, 2: 2}
+        """
+        labels, counts = np.unique(self.read(), return_counts=True)
+        return dict(zip(labels.tolist(), counts.tolist(), strict=True))
 
 
 def _as_matrix(affine: npt.ArrayLike | None) -> Affine | None:

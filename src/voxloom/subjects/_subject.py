@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 from voxloom._errors import (
     FrozenError,
-    SpaceMismatchError,
     SubjectError,
     UnknownImageError,
 )
 from voxloom._upstairs import call_by_name, show
 from voxloom.geometry import Box, Shape3, Space, box_of_slices
 from voxloom.io import Shape4
+from voxloom.subjects._agreement import (
+    check_attribute,
+    image_of_type,
+    shared_space,
+    shared_value,
+)
 from voxloom.subjects._default_collate import register_in_torch
 from voxloom.subjects._image import Image
-from voxloom.subjects._keys import INTENSITY
+from voxloom.subjects._keys import INTENSITY, LABEL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -151,6 +156,22 @@ class Subject(Mapping[str, Any]):
             )
         return image
 
+    def get_scalar_image(self, name: str) -> Image:
+        """Return the image of intensities called `name`.
+
+        Raises
+        ------
+        UnknownImageError
+            A KeyError, if there is no such image.
+        SubjectError
+            A TypeError and ValueError, if it is of another type.
+        """
+        return image_of_type(self, name, INTENSITY)
+
+    def get_label_map(self, name: str) -> Image:
+        """Return the label map called `name`; errors are those of `get_scalar_image`."""
+        return image_of_type(self, name, LABEL)
+
     def is_2d(self) -> bool:
         """Tell whether all images are single slices, ``(W, H, 1)``."""
         return all(image.is_2d() for image in self.get_images(intensity_only=False))
@@ -165,20 +186,20 @@ class Subject(Mapping[str, Any]):
             A RuntimeError and ValueError, if they do not.
         """
         if self._space is None:
-            self._set(_space=_shared_space(self, self._space_tolerance))
+            self._set(_space=shared_space(self, self._space_tolerance))
         assert self._space is not None
         return self._space
 
     @property
     def spatial_shape(self) -> Shape3:
         """``(W, H, D)`` of all images."""
-        shared: Shape3 = _shared(self, "spatial_shape")
+        shared: Shape3 = shared_value(self, "spatial_shape")
         return shared
 
     @property
     def shape(self) -> Shape4:
         """``(C, W, H, D)`` of all images, where they have the same number of channels."""
-        shared: Shape4 = _shared(self, "shape")
+        shared: Shape4 = shared_value(self, "shape")
         return shared
 
     @property
@@ -194,6 +215,35 @@ class Subject(Mapping[str, Any]):
     def check_consistent_space(self) -> None:
         """Raise SpaceMismatchError unless all images share a space."""
         _ = self.space
+
+    def check_consistent_attribute(
+        self,
+        attribute: str,
+        relative_tolerance: float = 1e-6,
+        absolute_tolerance: float = 1e-6,
+    ) -> None:
+        """Raise unless an attribute of the images, such as ``'spacing'``, is the same in all.
+
+        Numbers are compared as `numpy.allclose` does, with these tolerances.
+
+        Raises
+        ------
+        SpaceMismatchError
+            A RuntimeError and ValueError that shows what each image has.
+        """
+        check_attribute(self, attribute, relative_tolerance, absolute_tolerance)
+
+    def check_consistent_spatial_shape(self) -> None:
+        """Raise SpaceMismatchError unless all images have the same number of voxels."""
+        _ = self.spatial_shape
+
+    def check_consistent_orientation(self) -> None:
+        """Raise SpaceMismatchError unless the axes of all images point the same way."""
+        self.check_consistent_attribute("orientation")
+
+    def check_consistent_affine(self) -> None:
+        """Raise SpaceMismatchError unless all affines are the same, to a millionth."""
+        self.check_consistent_attribute("affine")
 
     @classmethod
     def from_torchio(cls, subject: Any) -> Subject:
@@ -233,6 +283,11 @@ class Subject(Mapping[str, Any]):
         for image in self.get_images(intensity_only=False):
             image.load()
         return self
+
+    def unload(self) -> None:
+        """Forget the voxels of all images, as `Image.unload` does for one."""
+        for image in self.get_images(intensity_only=False):
+            image.unload()
 
     def plot(self, image: str | None = None, labels: str | None = None, **options: Any) -> Figure:
         """Return a picture in three planes, labels in colour over an image.
@@ -355,34 +410,6 @@ def _checked_tolerance(tolerance: Any) -> float:
     if not voxels >= 0:
         raise SubjectError(f"space_tolerance is a number of voxels, 0 or more, got {tolerance!r}")
     return voxels
-
-
-def _shared(subject: Subject, attribute: str) -> Any:
-    images = subject.get_images_dict(intensity_only=False)
-    values = {name: getattr(image, attribute) for name, image in images.items()}
-    if len(set(values.values())) > 1:
-        raise SpaceMismatchError(
-            f"images of {subject.describe()} differ in {attribute}: {values}; "
-            f"resample them to one of them, or crop or pad them to one size"
-        )
-    return next(iter(values.values()))
-
-
-def _shared_space(subject: Subject, tolerance: float) -> Space:
-    _ = subject.spatial_shape
-    images = iter(subject.get_images_dict(intensity_only=False).items())
-    first_name, first = next(images)
-    space = first.space
-    for name, image in images:
-        off = space.distance_voxels(image.space)
-        if off > tolerance:
-            raise SpaceMismatchError(
-                f"image {name!r} of {subject.describe()} does not lie where {first_name!r} does: "
-                f"a corner is {space.distance_mm(image.space):.3g} mm ({off:.3g} voxels) away, "
-                f"more than space_tolerance={tolerance} voxels; resample it to {first_name!r}, "
-                f"or set Subject(..., space_tolerance=...) if the offset does not matter"
-            )
-    return space
 
 
 def as_subject(value: Any, where: str) -> Subject:

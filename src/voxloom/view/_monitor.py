@@ -25,8 +25,8 @@ _IDLE: Final = frozenset({"wait", "start"})
 class Monitor:
     """A page that shows what a queue does, until it is closed or the process ends.
 
-    It looks at the queue when the page asks, twice a second, and changes neither its order nor
-    its patches. It does not keep the queue alive.
+    It looks at the queue when the page asks, twice a second while somebody can see the page, and
+    changes neither its order nor its patches. It does not keep the queue alive.
 
     Parameters
     ----------
@@ -76,6 +76,7 @@ class Monitor:
             raise QueueError("the queue is gone")
         batches = list(self._onlooker.batches)
         size = len(batches[-1][2]) if batches else 1
+        pictures = {"pictures": self._onlooker.pictures()} if question.get("pictures") else {}
         return {
             **_describe(see(queue), size),
             **_measure(queue),
@@ -85,7 +86,7 @@ class Monitor:
                 {"number": self._onlooker.seen - n, "subjects": subjects}
                 for n, (_, _, subjects) in enumerate(batches[: -_BATCHES_SHOWN - 1 : -1])
             ],
-            "pictures": self._onlooker.pictures(),
+            **pictures,
         }
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from leaving import leave
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom.adapters import PatchLoader
@@ -44,5 +43,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    from leaving import leave
+
     main(Path(sys.argv[1]))
     leave()

@@ -8,7 +8,6 @@ from typing import Any
 import lightning.pytorch as lightning
 import numpy as np
 import torch
-from leaving import leave
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
@@ -69,5 +68,7 @@ def main(kind: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    from leaving import leave
+
     main(sys.argv[1], Path(sys.argv[2]))
     leave()

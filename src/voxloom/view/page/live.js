@@ -1,6 +1,8 @@
-// The same page on a queue that runs: it asks every half second, and changes nothing.
+// The same page on a queue that runs: it asks every half second while somebody can see it, for
+// pictures every fourth time, and changes nothing.
 
 const ASK_EVERY_MS = 500;
+const PICTURES_EVERY = 4;
 const SAY_EVERY = 10;
 const HISTORY = 1200;
 
@@ -13,9 +15,13 @@ class Live {
   }
 
   async ask() {
+    if (document.hidden) {
+      document.addEventListener("visibilitychange", () => this.ask(), { once: true });
+      return;
+    }
     const problem = document.getElementById("problem");
     try {
-      const answer = await fetch("live", { cache: "no-store" });
+      const answer = await fetch(this.answers % PICTURES_EVERY ? "live" : "live?pictures=1", { cache: "no-store" });
       if (!answer.ok) throw new Error(`the queue answers ${answer.status}`);
       this.show(await answer.json());
       problem.hidden = true;
@@ -33,7 +39,7 @@ class Live {
     const settings = { max_length: state.maxLength, batch_size: state.batchSize, subjects: state.subjects.length };
     drawCharts(this.stage, this.history, state.elapsed_s - this.since, settings);
     for (const chart of this.stage.charts) chart.moveTo(state.elapsed_s - this.since);
-    this.showPictures(state.pictures);
+    if (state.pictures) this.showPictures(state.pictures);
     this.showStages(state.stages);
     this.showErrors(state.errors);
     if (this.answers % SAY_EVERY === 0) {
