@@ -12,7 +12,17 @@ from voxloom._errors import SubjectError
 from voxloom.geometry import Affine, Box
 from voxloom.io import Array
 from voxloom.loading._running import Patch
-from voxloom.subjects import AFFINE, DATA, INDEX_INI, LOCATION, Image, Subject, collate_metadata
+from voxloom.subjects import (
+    AFFINE,
+    DATA,
+    INDEX_INI,
+    LOCATION,
+    Image,
+    Subject,
+    collate_metadata,
+    has_same_items,
+    names_of_batch,
+)
 
 
 def as_subject_patch(patch: Patch) -> Subject:
@@ -84,9 +94,10 @@ class BatchBuilder:
 
     def batch(self) -> dict[str, Any]:
         """Return the batch, once all patches were added."""
-        start, first = time.perf_counter(), self._outlines[0]
+        start = time.perf_counter()
         batch = {
-            name: _collate_item(name, self._outlines, self._voxels, self._origins) for name in first
+            name: _collate_item(name, self._outlines, self._voxels, self._origins)
+            for name in names_of_batch(self._outlines)
         }
         locations = torch.from_numpy(self._locations)
         batch[INDEX_INI], batch[LOCATION] = locations[:, :3].clone(), locations
@@ -103,7 +114,7 @@ def _room(array: Array, size: int, pinned: bool) -> torch.Tensor:
 
 
 def _check_alike(first: Subject, patch: Patch, rooms: dict[str, Array]) -> None:
-    if patch.outline.keys() != first.keys():
+    if not has_same_items(first, patch.outline):
         raise SubjectError(
             f"patches of one batch have the same items, got {sorted(first)} from "
             f"{first.describe()} and {sorted(patch.outline)} from {patch.outline.describe()}"
