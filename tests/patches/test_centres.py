@@ -62,7 +62,7 @@ def test_voxels_at_every_face_of_the_box_are_drawn_and_none_beyond() -> None:
     valid = Box((1, 2, 1), (87, 86, 85))
     table = table_of(np.ones((1, 88, 88, 88), dtype=np.uint8), Foreground(), valid)
     assert table is not None
-    assert table.array.shape == (1, 88, 88, 88)
+    assert table.part == Box((0, 0, 0), (88, 88, 88))
     rng = np.random.default_rng(0)
     places = np.array([table.draw(rng) for _ in range(4000)])
     assert places.min(axis=0).tolist() == list(valid.index_ini)
