@@ -10,7 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from voxloom.io import write_zarr
 
 START = f"""
 import gc, os, signal, sys, warnings
@@ -285,3 +288,20 @@ if __name__ == "__main__":
     say(sum(len(batch["number"]) for batch in queue.batches(3)))
 """)
     assert trainer.communicate(timeout=60)[0] == "18\n"
+
+
+def test_a_queue_over_zarr_ends_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("numcodecs")
+    voxels = np.random.default_rng(0).integers(0, 99, (1, 24, 24, 24)).astype(np.int16)
+    write_zarr(tmp_path / "a.zarr", voxels, chunk=8)
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys, voxloom\n"
+        "subject = voxloom.Subject(t1=voxloom.ScalarImage(sys.argv[1]))\n"
+        "dataset = voxloom.SubjectsDataset([subject])\n"
+        "queue = voxloom.Queue(dataset, 4, 4, voxloom.UniformSampler(8), num_workers=1)\n"
+        "print(len(list(queue.batches(2))))\n"
+    )
+    command = [sys.executable, str(script), str(tmp_path / "a.zarr")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "2", "")

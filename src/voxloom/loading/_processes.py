@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection, resource_tracker, util
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -207,7 +207,10 @@ def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory, board: Boar
             commands = pipe.recv()
             _obey(bench, commands, pipe, board)
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(0)  # the trainer is gone or done: nothing is left to clean up
+        # The trainer is gone or done. Locks between processes that a library made, as numcodecs
+        # does, would be reported as leaked.
+        util._run_finalizers(0)  # type: ignore[attr-defined]
+        os._exit(0)
 
 
 def _obey(bench: Bench, commands: tuple[Command, ...], pipe: Connection, board: Board) -> None:
