@@ -180,6 +180,39 @@ def mutate(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+def elements_of(content: bytes) -> list[tuple[int, int]]:
+    """Return where the values of a DICOM file's elements begin and end: explicit, little endian."""
+    found, place = [], 132
+    while place + 8 <= len(content):
+        kind = content[place + 4 : place + 6]
+        long = kind in (b"OB", b"OW", b"SQ", b"UN", b"UT", b"OF")
+        width, start = (4, place + 12) if long else (2, place + 8)
+        length = int.from_bytes(content[start - width : start], "little")
+        found.append((start, min(start + length, len(content))))
+        place = start + length
+    return found
+
+
+def damage_elements(content: bytes, rng: np.random.Generator) -> bytes:
+    """Return a DICOM file with values, or their lengths, changed; tags stay where they are.
+
+    Bytes changed anywhere mostly hit identifiers that nobody reads.
+    """
+    data = bytearray(content)
+    elements = elements_of(content)
+    for _ in range(int(rng.integers(1, 4))):
+        start, stop = elements[int(rng.integers(len(elements)))]
+        if stop == start or rng.random() < 0.2:
+            data[start - 2 : start] = rng.bytes(2)  # the length, or its upper half
+        elif rng.random() < 0.5:
+            data[start:stop] = rng.permutation(np.frombuffer(data[start:stop], np.uint8)).tobytes()
+        else:
+            text = [b"0", b"-1", b"1e999", b"65535", b"4294967295", b"nan", b"\\", b"\xff\xff"]
+            value = text[int(rng.integers(len(text)))]
+            data[start:stop] = value.ljust(stop - start, b" ")[: stop - start]
+    return bytes(data)
+
+
 def judge(path: Path) -> str:
     """Read one input; return what became of it, beginning with ``!`` where that is a fault."""
     try:
@@ -214,7 +247,8 @@ def attack(name: str, count: int, seed: int, done: Any, limited: bool = True) ->
             file = files[int(rng.integers(len(files)))]
             whole = file.read_bytes()
             kept = Path(folder).parent / f"voxloom-fuzz-{os.getppid()}"
-            changed = mutate(whole, rng)
+            by_element = name == "dicom" and rng.random() < 0.7
+            changed = (damage_elements if by_element else mutate)(whole, rng)
             kept.write_bytes(changed)
             _write_anew(file, changed)
             verdict = judge(path)

@@ -1,4 +1,6 @@
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,3 +55,22 @@ def test_a_chunk_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
 def test_the_checksum_is_castagnolis() -> None:
     assert crc32c(bytes(32)) == 0x8A9136AA
     assert crc32c(b"\xff" * 32) == 0x62A8AB43
+
+
+def test_neighbouring_chunks_of_a_shard_are_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voxels = np.random.default_rng(0).integers(1, 999, (1, 24, 24, 40)).astype(np.int16)
+    voxels[0, 8:16, :, 16:24] = 0  # a chunk that is not there parts its neighbours
+    source = ZarrSource(write_zarr(tmp_path / "a.zarr", voxels, chunk=8))
+    reads: list[int] = []
+    preadv = os.preadv
+
+    def counted(file: int, buffers: Any, offset: int) -> int:
+        reads.append(offset)
+        return preadv(file, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", counted)
+    whole = source.read()
+    np.testing.assert_array_equal(whole, voxels)
+    assert len(reads) < 10  # of 75 chunks

@@ -1,9 +1,12 @@
+import time
+
 import pytest
 
 from voxloom.loading._messages import Began, Made
 from voxloom.loading._meter import Meter
 from voxloom.loading._plan import EpochPlan, PlanOptions, plan_epoch
 from voxloom.loading._slots import Layout
+from voxloom.loading._stages import KEPT
 from voxloom.loading._work import Job
 
 LAYOUT = Layout((), 0)
@@ -43,6 +46,15 @@ def test_an_epoch_adds_up() -> None:
     assert epoch.busy == pytest.approx(6 / 20)
     assert epoch.fill_mean == pytest.approx(6 / (4 * 8))
     assert (epoch.mixing.distinct_mean, epoch.mixing.distinct_min) == (2, 1)
+
+
+def test_waiting_for_company_is_no_transport() -> None:
+    meter, job, end = Meter(), Job(0, 0, 0, ()), time.perf_counter() - 100
+    meter.note_work(0, job, Made(0, (), {"crop": 1.0, KEPT: 99.0}, (end - 1, end)))
+    meter.note_work(0, job, Made(0, (), {"crop": 1.0}, (end - 1, end)))
+    seconds = meter.total(workers=1, max_length=8).seconds
+    assert seconds.keys() == {"crop", "ship"}
+    assert 101 <= seconds["ship"] < 110
 
 
 def test_shares_of_the_workers_are_of_their_work_and_others_of_the_time() -> None:

@@ -102,6 +102,22 @@ def test_a_residency_is_one_subject_and_numbers_rise_as_they_are_due(
         assert len(set(plan.subjects[plan.residencies == number].tolist())) == 1
 
 
+def test_a_subject_that_is_visited_again_gives_patches_of_its_own() -> None:
+    for mode in MODES:
+        plan = plan_epoch([2, 3], 0, options(mode, max_length=4), visits=[1, 0, 1, 1])
+        assert_exact(plan, [2, 9])
+
+
+def test_where_a_lane_comes_back_to_its_first_subject_it_is_opened_again() -> None:
+    # seven patches in two lanes of four: the second ends with the first patch of the epoch
+    chosen = options("nothing shuffled", max_length=8)
+    plan = plan_epoch([5, 1, 1], 0, chosen, share=Share(1, 2, 2))
+    assert plan.subjects.tolist() == [0, 1, 2, 0]
+    assert plan.patches.tolist() == [4, 0, 0, 0]
+    assert plan.residencies.tolist() == [0, 1, 2, 3]
+    assert plan.peak() == 1
+
+
 @pytest.mark.parametrize("mode", ["spread", "fill", "shuffle", "in order"])
 def test_epochs_and_seeds_have_orders_of_their_own(mode: str) -> None:
     plans = {

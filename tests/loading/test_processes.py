@@ -9,6 +9,7 @@ import pytest
 from voxloom.loading._board import Board
 from voxloom.loading._messages import Cut, Made, Open
 from voxloom.loading._processes import _obey
+from voxloom.loading._stages import KEPT
 from voxloom.loading._work import Job
 
 
@@ -39,7 +40,8 @@ def test_what_is_made_is_reported_before_the_next_subject_is_opened(is_known: bo
     commands = Cut(1, (), 8), Open(job(2), is_known=is_known), Cut(2, (), 8)
     _obey(bench, commands, pipe, board)
     assert bench.was_reported == [not is_known]
-    made = [event.job for _ in range(1 if is_known else 2) for event in reports.recv()]
-    assert made == [1, 2]
+    made = [event for _ in range(1 if is_known else 2) for event in reports.recv()]
+    assert [event.job for event in made] == [1, 2]
+    assert all(event.seconds[KEPT] > 0 for event in made)
     assert not reports.poll()
     board.close()

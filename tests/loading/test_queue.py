@@ -67,6 +67,20 @@ def test_subjects_say_how_many_patches_they_give(make_queue: MakeQueue) -> None:
     assert Counter(flat(WAYS["batches"](queue))) == {0: 3, 2: 1, 3: 5}
 
 
+@pytest.mark.parametrize("way", ["loader", "batches"])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_only_some_subjects_may_say_how_many_patches_they_give(
+    make_queue: MakeQueue, way: str, shuffled: bool
+) -> None:
+    subjects = changing.make_subjects(4)
+    subjects[1], subjects[2] = (subjects[n].replace(num_samples=5 * n - 4) for n in (1, 2))
+    queue = make_queue(subjects=subjects, samples=3, max_length=4, shuffle_subjects=shuffled)
+    assert len(queue) == 3 + 1 + 6 + 3
+    batches = list(DataLoader(queue, batch_size=13) if way == "loader" else queue.batches(13))
+    assert Counter(flat(batch["number"].tolist() for batch in batches)) == {0: 3, 1: 1, 2: 6, 3: 3}
+    assert all("num_samples" not in batch for batch in batches)
+
+
 def test_a_batch_may_be_larger_than_what_is_held(make_queue: MakeQueue) -> None:
     queue = make_queue(5, 3, max_length=2)
     for way in (queue.batches(15), DataLoader(queue, batch_size=15)):

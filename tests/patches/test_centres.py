@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from voxloom.geometry import Box
 from voxloom.io import Array
@@ -54,6 +55,21 @@ def test_weight_in_the_cut_part_of_blocks_is_indexed_anew() -> None:
     table = table_of(weights, Weights(), Box((3, 3, 3), (37, 37, 37)))
     assert table is not None
     assert {draw(table, n) for n in range(20)} == {(3, 20, 20)}
+
+
+def test_voxels_at_every_face_of_the_box_are_drawn_and_none_beyond() -> None:
+    # most of each block lies inside, so that draws which fall outside are drawn again
+    valid = Box((1, 2, 1), (87, 86, 85))
+    table = table_of(np.ones((1, 88, 88, 88), dtype=np.uint8), Foreground(), valid)
+    assert table is not None
+    assert table.array.shape == (1, 88, 88, 88)
+    rng = np.random.default_rng(0)
+    places = np.array([table.draw(rng) for _ in range(4000)])
+    assert places.min(axis=0).tolist() == list(valid.index_ini)
+    assert places.max(axis=0).tolist() == [n - 1 for n in valid.index_fin]
+    for axis, (ini, fin) in enumerate(zip(valid.index_ini, valid.index_fin, strict=True)):
+        drawn = np.bincount(places[:, axis])[ini:fin]
+        assert chisquare(drawn).pvalue > 1e-3
 
 
 def test_words_that_always_miss_still_give_an_exact_draw() -> None:

@@ -152,3 +152,10 @@ def test_images_of_a_batch_know_the_name_of_their_file(write: Any) -> None:
 def test_what_has_no_images_is_no_batch_to_split(batch: dict[str, Any]) -> None:
     with pytest.raises(SubjectError, match=r"a batch is a dictionary with images, .*; got \["):
         split_batch(batch)
+
+
+def test_a_number_of_patches_that_only_some_subjects_say_is_left_out() -> None:
+    some = [Subject(t1=image(), num_samples=3), Subject(t1=image())]
+    for batch in (some, some[::-1]):
+        assert list(collate(batch)) == ["t1"]
+    assert collate(some[:1] * 2)["num_samples"].tolist() == [3, 3]

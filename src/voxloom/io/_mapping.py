@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +13,8 @@ import numpy as np
 from voxloom.io._failures import damaged, reading
 from voxloom.io._source import Array
 
-_OPEN_MAPS: Final = 32
-"""Each map holds a file descriptor, and a data set has thousands of files."""
+_OPEN_MAPS: Final = 256
+"""Each map holds a file descriptor, of which a process often may have 1024."""
 
 
 def map_voxels(
@@ -40,7 +41,7 @@ def map_voxels(
         If the file has another size now: reading beyond its end would kill the process.
     """
     with reading(path):
-        now = Path(path).stat()
+        now = os.stat(path)  # noqa: PTH116  done for every patch: a Path costs more than the call
         if now.st_size != file_bytes:
             raise damaged(
                 path, f"had {file_bytes} bytes when its header was read, has {now.st_size} now"

@@ -72,7 +72,7 @@ class NiftiSource(VolumeSource):
         if box is not None and not self.header.compressed and is_on_network(self.header.voxel_path):
             return self._scale(self._read_spans(box))
         stored = self._decode(box) if self.header.compressed else self._map()
-        voxels = np.moveaxis(stored, -1, 0)
+        voxels = stored.transpose(3, 0, 1, 2)
         if box is not None:
             voxels = voxels[(slice(None), *box.slices)]
         return self._scale(voxels)

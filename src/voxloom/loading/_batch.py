@@ -12,12 +12,22 @@ from voxloom._errors import SubjectError
 from voxloom.geometry import Affine, Box
 from voxloom.io import Array
 from voxloom.loading._running import Patch
-from voxloom.subjects import AFFINE, DATA, INDEX_INI, LOCATION, Image, Subject, collate_metadata
+from voxloom.subjects import (
+    AFFINE,
+    DATA,
+    INDEX_INI,
+    LOCATION,
+    Image,
+    Subject,
+    collate_metadata,
+    has_same_items,
+    names_of_batch,
+)
 
 
 def as_subject_patch(patch: Patch) -> Subject:
     """Return a patch as a subject that owns its memory."""
-    location = _location(patch)
+    location = torch.tensor(_location(patch), dtype=torch.int64)
     box = Box.at(patch.origin, patch.size)
     images = {
         name: _image(patch, name).with_data(
@@ -55,7 +65,8 @@ class BatchBuilder:
         self._voxels: dict[str, torch.Tensor] = voxels or {}
         self._copies = voxels is None
         self._origins = np.ones((size, 4))
-        self._locations = torch.empty((size, 6), dtype=torch.int64)
+        self._locations = np.empty((size, 6), dtype=np.int64)
+        self._rooms: dict[str, Array] = {}
         self.seconds = 0.0
 
     def add(self, patch: Patch) -> None:
@@ -71,21 +82,25 @@ class BatchBuilder:
             self._voxels = {
                 name: _room(array, self._size, self._pinned) for name, array in patch.voxels.items()
             }
+        if not self._rooms:
+            self._rooms = {name: voxels.numpy() for name, voxels in self._voxels.items()}
         self._outlines.append(patch.outline)
-        _check_alike(self._outlines[0], patch, self._voxels)
+        _check_alike(self._outlines[0], patch, self._rooms)
         for name, array in patch.voxels.items() if self._copies else ():
-            np.copyto(self._voxels[name].numpy()[index], array)
+            np.copyto(self._rooms[name][index], array)
         self._origins[index, :3] = patch.origin
         self._locations[index] = _location(patch)
         self.seconds += time.perf_counter() - start
 
     def batch(self) -> dict[str, Any]:
         """Return the batch, once all patches were added."""
-        start, first = time.perf_counter(), self._outlines[0]
+        start = time.perf_counter()
         batch = {
-            name: _collate_item(name, self._outlines, self._voxels, self._origins) for name in first
+            name: _collate_item(name, self._outlines, self._voxels, self._origins)
+            for name in names_of_batch(self._outlines)
         }
-        batch[INDEX_INI], batch[LOCATION] = self._locations[:, :3].clone(), self._locations
+        locations = torch.from_numpy(self._locations)
+        batch[INDEX_INI], batch[LOCATION] = locations[:, :3].clone(), locations
         self.seconds += time.perf_counter() - start
         return batch
 
@@ -98,14 +113,14 @@ def _room(array: Array, size: int, pinned: bool) -> torch.Tensor:
     return torch.empty(shape, dtype=dtype, pin_memory=True)
 
 
-def _check_alike(first: Subject, patch: Patch, voxels: dict[str, torch.Tensor]) -> None:
-    if patch.outline.keys() != first.keys():
+def _check_alike(first: Subject, patch: Patch, rooms: dict[str, Array]) -> None:
+    if not has_same_items(first, patch.outline):
         raise SubjectError(
             f"patches of one batch have the same items, got {sorted(first)} from "
             f"{first.describe()} and {sorted(patch.outline)} from {patch.outline.describe()}"
         )
     for name, array in patch.voxels.items():
-        room = voxels[name].numpy()
+        room = rooms[name]
         if array.shape != room.shape[1:] or array.dtype != room.dtype:
             raise SubjectError(
                 f"image {name!r} has shape {array.shape} and dtype {array.dtype} in a patch of "
@@ -138,6 +153,6 @@ def _image(patch: Patch, name: str) -> Image:
     return patch.outline.get_image(name)
 
 
-def _location(patch: Patch) -> torch.Tensor:
+def _location(patch: Patch) -> list[int]:
     fin = [ini + n for ini, n in zip(patch.index_ini, patch.size, strict=True)]
-    return torch.tensor([*patch.index_ini, *fin], dtype=torch.int64)
+    return [*patch.index_ini, *fin]

@@ -63,6 +63,8 @@ class Ledger:
         self._pending: deque[Running] = deque()
         self._jobs: Iterator[Job] = iter(())
         self._next: Job | None = None
+        self._loads: list[int] = []
+        self._opens = True
         self._due = (0, 0)
         self.running: dict[int, Running] = {}
         self.ready: dict[tuple[int, int], Patch] = {}
@@ -143,7 +145,7 @@ class Ledger:
         """Take one patch out of a job, with its slot, to be made by a job of its own."""
         grant = running.waiting.pop(place)
         one, asked = (
-            replace(job, number=next(self._numbers), places=_only(job, place))
+            job._replace(number=next(self._numbers), places=_only(job, place))
             for job in (running.job, running.asked)
         )
         part = replace(running, job=one, asked=asked, granted=1, waiting={place: grant})
@@ -198,6 +200,8 @@ class Ledger:
 
     def pump(self, *, eager: bool = False) -> None:
         """Give out jobs, and slots once there are some; `eager`, any that are free."""
+        self._loads = self._count_loads()
+        self._opens = not self._alone or not self._memory.slot_bytes or self._pays(eager=eager)
         while self._assign() or self._grant(eager):
             pass
         outbox, self._outbox = self._outbox, {}
@@ -219,6 +223,9 @@ class Ledger:
 
     def _assign(self) -> bool:
         """Give the next job to a worker that has room. Tell whether one had."""
+        waits_for_slots = self._alone and self._memory.slot_bytes and not self._free
+        if not self._opens or waits_for_slots:
+            return False
         job = self._next
         worker = None if job is None else self._worker_for(job)
         if job is None or worker is None:
@@ -226,30 +233,57 @@ class Ledger:
         running = Running(job, worker, asked=job)
         running.outline, running.layout = self._known.get(job.subject, (None, None))
         self.running[job.number] = running
+        self._loads[worker] += self._load(running)
         self._pending.append(running)
         self._send_later(worker, Open(job, is_known=running.outline is not None))
         self._next = next(self._jobs)
         return True
 
+    def _pays(self, *, eager: bool) -> bool:
+        """Tell whether jobs of one patch should be given out: many in one message, if nobody waits.
+
+        They get slots in the order in which they are due: as long as the one that is due has a
+        slot, nobody waits for the others to get theirs.
+        """
+        if eager and not self._has_slot(self._due):
+            return True
+        return len(self._free) >= self._memory.count // _SHARE
+
+    def _count_loads(self) -> list[int]:
+        """Return how much room the jobs of each worker take."""
+        loads = [0] * self._executor.num_workers
+        for running in self.running.values():
+            loads[running.worker] += self._load(running)
+        return loads
+
+    def _load(self, running: Running) -> int:
+        return 1 if running.is_granted or running.unwanted else self._room
+
+    def _has_slot(self, key: tuple[int, int]) -> bool:
+        """Tell whether all patches that are due up to a place have slots."""
+        waits = self._pending[0].job if self._pending else self._next
+        return waits is None or (waits.epoch, waits.places[0][0]) > key
+
     def _worker_for(self, job: Job) -> int | None:
-        load = [0] * self._executor.num_workers
+        holder = None if self._alone else self._holder_of(job)
+        if holder is None:
+            holder = self._loads.index(min(self._loads))
+        return holder if self._loads[holder] < self._room else None
+
+    def _holder_of(self, job: Job) -> int | None:
+        """Return the worker that has the subject of a job open."""
         holder = None
         for running in self.running.values():
-            full = running.is_granted or running.unwanted
-            load[running.worker] += 1 if full else self._room
             if (running.job.subject, running.job.epoch) == (job.subject, job.epoch):
                 holder = running.worker
-        if self._alone or holder is None:
-            holder = load.index(min(load))
-        return holder if load[holder] < self._room else None
+        return holder
 
     def _grant(self, eager: bool) -> bool:
         """Give free slots to the first job that lacks some. Tell whether any were given."""
         if not self._free or not self._pending or not self._memory.slot_bytes:
             return False
         running = self._pending[0]
-        wanted = self._memory.count if self._alone else len(running.job.places) - running.granted
-        enough = min(wanted, self._memory.count // _SHARE)
+        enough = min(len(running.job.places) - running.granted, self._memory.count // _SHARE)
         if len(self._free) < enough and not eager:
             return False
         room = min(len(self._free), _MOST_ASKED - len(running.waiting))
@@ -261,6 +295,7 @@ class Ledger:
         running.waiting.update((grant[0], grant) for grant in grants)
         if running.is_granted:
             self._pending.popleft()
+            self._loads[running.worker] += 1 - self._room
         self._send_later(running.worker, self._cut(running, grants))
         return True
 

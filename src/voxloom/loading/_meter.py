@@ -14,6 +14,7 @@ from voxloom.loading._messages import Began, Made, Span
 from voxloom.loading._mixing import BatchCounter
 from voxloom.loading._plan import EpochPlan
 from voxloom.loading._running import Patch
+from voxloom.loading._stages import KEPT
 from voxloom.loading._stats import STAGES, WORKER_STAGES, EpochStats, StageTime
 from voxloom.loading._work import Job
 
@@ -95,10 +96,11 @@ class Meter:
     def note_work(self, worker: int, job: Job, event: Began | Made) -> None:
         """Count what a worker did, when its report is read."""
         tally, now = self._tally(job.epoch), time.perf_counter()
+        sent_s = event.span[1] + event.seconds.pop(KEPT, 0.0)
         for stage, seconds in event.seconds.items():
             tally.add(stage, seconds)
         if event.span[1]:
-            tally.add("ship", max(now - event.span[1], 0.0))
+            tally.add("ship", max(now - sent_s, 0.0))
         if isinstance(event, Began):
             tally.loads += bool(event.seconds)
         name = "open" if isinstance(event, Began) else "cut"

@@ -20,7 +20,6 @@ from voxloom._errors import QueueError
 from voxloom._upstairs import show
 from voxloom.loading._advice import advise
 from voxloom.loading._choice import Choice
-from voxloom.loading._course import Course
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import Epochs, count_patches
 from voxloom.loading._explain import Explanation, explain_patch
@@ -30,6 +29,7 @@ from voxloom.loading._meter import Meter
 from voxloom.loading._mixing import warn_if_few_subjects
 from voxloom.loading._plan import EpochPlan
 from voxloom.loading._processes import StartMethod
+from voxloom.loading._run_plan import RunPlan
 from voxloom.loading._simulate import Pace, Simulation, scale_memory, simulate_epoch
 from voxloom.loading._stats import QueueStats
 from voxloom.loading._trace import write_trace
@@ -74,7 +74,7 @@ class ObservedQueue(Dataset[Subject], ABC):
     _is_open: bool
     _live: LivePage | None
     _meter: Meter
-    _course: Course
+    _run: RunPlan
     _start_method: StartMethod
     _subjects: Sequence[Subject | None]
 
@@ -245,7 +245,7 @@ class ObservedQueue(Dataset[Subject], ABC):
         True
         """
         length = self.max_length if max_length is None else max_length
-        least = self._course.epochs.share.lanes
+        least = self._run.epochs.share.lanes
         if length < least or batch_size < 1:
             raise ValueError(
                 f"max_length of at least {least} and batch_size of at least 1 are expected, got "
@@ -255,9 +255,9 @@ class ObservedQueue(Dataset[Subject], ABC):
         workers = self.num_workers if num_workers is None else num_workers
         epochs = Epochs(
             count_patches(self._subjects, samples, self.sampler),
-            replace(self._course.options, max_length=length),
-            self._course.epochs.share,
-            self._course.visits,
+            replace(self._run.options, max_length=length),
+            self._run.epochs.share,
+            self._run.visits,
         )
         slots = min(length, 2 * epochs.length(self._epoch))
         return simulate_epoch(
@@ -266,7 +266,7 @@ class ObservedQueue(Dataset[Subject], ABC):
             batch_size=batch_size,
             slots=slots,
             workers=workers,
-            alone=self._course.options.takes_single_patches,
+            alone=self._run.options.takes_single_patches,
             pace=Pace.measured(self.stats().total, batch_size) if pace is None else pace,
         )
 
@@ -300,7 +300,7 @@ class ObservedQueue(Dataset[Subject], ABC):
             self._warn_if_few_subjects(plan, count)
 
     def _warn_if_few_subjects(self, plan: EpochPlan, batch_size: int) -> None:
-        if not self._course.options.shuffle_patches or isinstance(self.sampler, GridSampler):
+        if not self._run.options.shuffle_patches or isinstance(self.sampler, GridSampler):
             return  # asked for in this order
         settings = {"max_length": self.max_length, "samples_per_volume": self.samples_per_volume}
         warn_if_few_subjects(plan, batch_size, settings)

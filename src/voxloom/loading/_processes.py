@@ -38,12 +38,13 @@ from voxloom.loading._messages import (
     failure,
 )
 from voxloom.loading._slots import SlotMemory
+from voxloom.loading._stages import KEPT
 from voxloom.loading._work import WorkSpec
 
 StartMethod = Literal["spawn", "forkserver"]
 
 _GRACE_S: Final = 1.0
-_REPORT_EVERY_S: Final = 0.002
+_REPORT_EVERY_S: Final = 0.005
 _ONE_THREAD: Final = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS"
 )  # fmt: skip
@@ -102,7 +103,7 @@ class ProcessExecutor:
         events: list[tuple[int, Event]] = []
         for item in ready:
             if item in pipes:
-                events += self._drain(pipes[item])
+                events += self._read(pipes[item])
         for item in ready:
             worker = sentinels.get(item)
             if worker is not None:
@@ -156,14 +157,21 @@ class ProcessExecutor:
         self._ringer.close()
 
     def _drain(self, worker: int) -> list[tuple[int, Event]]:
+        """Return all that a worker reported before it ended."""
         events: list[tuple[int, Event]] = []
-        pipe = self._pipes[worker]
-        try:
-            while pipe.poll():
-                events += [(worker, event) for event in pipe.recv()]
-        except (EOFError, OSError):
-            pass  # it died, perhaps in the middle of a report: its sentinel says so too
+        while self._pipes[worker].poll():
+            found = self._read(worker)
+            if not found:
+                break
+            events += found
         return events
+
+    def _read(self, worker: int) -> list[tuple[int, Event]]:
+        """Return the next report of a worker; none, if it died, perhaps in the middle of one."""
+        try:
+            return [(worker, event) for event in self._pipes[worker].recv()]
+        except (EOFError, OSError):
+            return []  # its sentinel says so too
 
     def _start(self, worker: int) -> None:
         ours, theirs = multiprocessing.Pipe()
@@ -224,6 +232,10 @@ def _ship(pipe: Connection, board: Board, kept: list[Event]) -> None:
     """Report what is kept, if anything is, and keep it no longer."""
     if kept:
         board.enter("ship")
+        now = time.perf_counter()
+        for event in kept:
+            if isinstance(event, Began | Made):
+                event.seconds[KEPT] = now - event.span[1]
         _report(pipe, *kept)
         kept.clear()
 

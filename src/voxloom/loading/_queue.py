@@ -19,7 +19,6 @@ from voxloom.loading._arguments import check_arguments, draw_seed, whole
 from voxloom.loading._balance import balance_labels
 from voxloom.loading._batch import as_subject_patch
 from voxloom.loading._choice import asked_for, choose_by_work
-from voxloom.loading._course import Course, RankOptions
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import choose_visits, count_patches, peek_subjects
 from voxloom.loading._execution import ExecutorName, make_executor
@@ -35,6 +34,7 @@ from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule
 from voxloom.loading._processes import StartMethod
 from voxloom.loading._replacement import OnError
 from voxloom.loading._revisits import revisits_for
+from voxloom.loading._run_plan import RankOptions, RunPlan
 from voxloom.loading._running import Patch
 from voxloom.loading._schedule import choose_schedule
 from voxloom.loading._seeding import call_seeded
@@ -190,7 +190,7 @@ class Queue(ObservedQueue):
         self.sampler, shares = balance_labels(sampler, subjects_dataset, counts)
         visits = choose_visits(subject_sampler, subject_weights, shares, options, len(counts))
         ranks = RankOptions(rank, world, lanes)
-        self._course = Course(
+        self._run = RunPlan(
             self._subjects, counts, options, visits, ranks, seed_is_given=seed is not None
         )
         self._epoch = self._delivered = 0
@@ -211,12 +211,12 @@ class Queue(ObservedQueue):
     @property
     def seed(self) -> int:
         """The seed of the run, given or drawn."""
-        return self._course.options.seed
+        return self._run.options.seed
 
     @property
     def num_subjects(self) -> int:
         """Number of subjects that an epoch visits."""
-        return self._course.num_subjects
+        return self._run.num_subjects
 
     @property
     def num_patches(self) -> int:
@@ -231,7 +231,7 @@ class Queue(ObservedQueue):
     def __len__(self) -> int:
         if not self._is_open:
             self._notice_ranks()
-        return self._course.epochs.length(self._epoch)
+        return self._run.epochs.length(self._epoch)
 
     def __getitem__(self, index: int) -> Subject:
         return self.__getitems__([index])[0]
@@ -331,7 +331,7 @@ class Queue(ObservedQueue):
 
     def plan(self, epoch: int) -> EpochPlan:
         """Return the plan of an epoch: which patches leave, in which order."""
-        return self._course.epochs.plan(epoch)
+        return self._run.epochs.plan(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the queue is: JSON, a few hundred bytes.
@@ -339,7 +339,7 @@ class Queue(ObservedQueue):
         It counts the patches that were handed out. The state at the end of an epoch is that at
         the start of the next.
         """
-        state = self._course.state(self._epoch, self._delivered)
+        state = self._run.state(self._epoch, self._delivered)
         state["replaced"] = self._faults.replacements.state((self._epoch, self._delivered))
         return state
 
@@ -351,7 +351,7 @@ class Queue(ObservedQueue):
         StateError
             A ValueError, if the state is of a queue with other subjects, seed or plan.
         """
-        self._epoch, self._delivered = self._course.restore(state)
+        self._epoch, self._delivered = self._run.restore(state)
         self._faults.replacements.restore(state.get("replaced"))
         self._leave_pass()
         if self._dispatcher is not None:
@@ -394,22 +394,22 @@ class Queue(ObservedQueue):
 
     def _start(self) -> Dispatcher:
         if self._dispatcher is None:
-            self._course.agree()
+            self._run.agree()
             self._choose_executor()
             memory = SlotMemory(self._num_slots(), shared=self._executor.executor == "processes")
             self._dispatcher = Dispatcher(
-                self._course.epochs.plan,
+                self._run.epochs.plan,
                 self._make_executor(memory),
                 memory,
                 is_background=self.num_workers > 0,
                 describe=functools.partial(describe, self._subjects),
                 faults=self._faults.with_substitutes(
                     self.seed,
-                    self._course.epochs.subjects,
-                    self._course.epochs.counts if isinstance(self.sampler, GridSampler) else None,
+                    self._run.epochs.subjects,
+                    self._run.epochs.counts if isinstance(self.sampler, GridSampler) else None,
                 ),
                 meter=self._meter,
-                alone=self._course.options.takes_single_patches,
+                alone=self._run.options.takes_single_patches,
             )
             weakref.finalize(self, self._dispatcher.close)
             self._dispatcher.seek(self._epoch, self._delivered)
@@ -418,7 +418,7 @@ class Queue(ObservedQueue):
 
     def _choose_executor(self) -> None:
         if not self._executor.reason:
-            subject = int(self._course.epochs.subjects(self._epoch)[0])
+            subject = int(self._run.epochs.subjects(self._epoch)[0])
             self._executor = choose_by_work(self._work(), self._subjects[subject], subject)
 
     def _make_executor(self, memory: SlotMemory) -> Executor:
@@ -426,14 +426,14 @@ class Queue(ObservedQueue):
         return make_executor(name, work, memory, self.num_workers, self._start_method)
 
     def _work(self) -> WorkSpec:
-        revisits = revisits_for(self.subjects_dataset, self._course.epochs, self._course.visits)
+        revisits = revisits_for(self.subjects_dataset, self._run.epochs, self._run.visits)
         return WorkSpec(
             self.subjects_dataset, self.sampler, self.seed, self._patch_transform, revisits
         )
 
     def _notice_ranks(self) -> None:
         """Follow ranks that came to be after the queue was made, or its workers began."""
-        if self._course.has_other_ranks():
+        if self._run.has_other_ranks():
             self._stop()
             self._dispatcher = None
 

@@ -96,7 +96,7 @@ def see(queue: ObservedQueue) -> Sight:
     return Sight(
         epoch=queue._epoch,
         delivered=queue._delivered,
-        length=queue._course.epochs.length(queue._epoch),
+        length=queue._run.epochs.length(queue._epoch),
         is_open=queue._is_open,
         subjects=len(queue._subjects),
         slot_count=queue._num_slots(),

@@ -8,6 +8,7 @@ file elsewhere): nothing is left behind when a process is killed, the 64 MB of a
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import os
 import sys
@@ -90,7 +91,7 @@ class Layout:
 
 def _view(memory: Bytes, field: Field) -> Array:
     dtype = np.dtype(field.dtype)
-    size = int(np.prod(field.shape, dtype=np.int64)) * dtype.itemsize
+    size = math.prod(field.shape) * dtype.itemsize
     voxels = memory[..., field.offset : field.offset + size].view(dtype)
     return voxels.reshape(*memory.shape[:-1], *field.shape)
 

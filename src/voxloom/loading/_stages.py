@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
+
+KEPT: Final = "kept"
+"""No stage: how long a report waited, by intent, for others to be sent with it."""
 
 _T = TypeVar("_T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from voxloom._random import Stream
 from voxloom.geometry import Box, Index3, Shape3
@@ -24,8 +24,7 @@ from voxloom.patches import GridSampler, PatchSampler, copy_image_box
 from voxloom.subjects import Subject, SubjectsDataset, as_subject, load_copy
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """Patches to make from one decoded subject: a residency, or what is left of it.
 
     Attributes

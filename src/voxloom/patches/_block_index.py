@@ -2,8 +2,8 @@
 
 A draw in two levels: a block in proportion to its sum, then a voxel of it in proportion to
 its mass, which reads one block of the map. The index is built in one pass, in the order in
-which the map lies in memory or part by part where it is read, holds one number for each block
-that is not empty, and does not depend on the patch size. Blocks and the voxels in them are
+which the map lies in memory or part by part where it is read. It holds one number for each
+block that is not empty, and does not depend on the patch size. Blocks and the voxels in them are
 numbered by place, not by memory order, so a map gives the same draws however it is stored.
 """
 

@@ -1,7 +1,13 @@
 """Who is trained on: images, subjects and data sets of them."""
 
 from voxloom.subjects._check_report import CheckReport, Finding, ImageRow
-from voxloom.subjects._collate import collate, collate_metadata, teach_default_collate
+from voxloom.subjects._collate import (
+    collate,
+    collate_metadata,
+    has_same_items,
+    names_of_batch,
+    teach_default_collate,
+)
 from voxloom.subjects._dataset import SubjectsDataset, Transform, lazy_copy, load_copy
 from voxloom.subjects._image import Image, LabelMap, ScalarImage
 from voxloom.subjects._keys import (
@@ -45,7 +51,9 @@ __all__ = [
     "as_subject",
     "collate",
     "collate_metadata",
+    "has_same_items",
     "lazy_copy",
     "load_copy",
+    "names_of_batch",
     "teach_default_collate",
 ]

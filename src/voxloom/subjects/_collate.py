@@ -11,7 +11,7 @@ import numpy as np
 from voxloom._errors import SubjectError
 from voxloom.subjects._default_collate import register_in_torch
 from voxloom.subjects._image import Image, LabelMap, ScalarImage
-from voxloom.subjects._keys import DATA, INTENSITY, LABEL, PATH, STEM, TYPE
+from voxloom.subjects._keys import DATA, INTENSITY, LABEL, NUM_SAMPLES, PATH, STEM, TYPE
 from voxloom.subjects._subject import Subject
 
 if TYPE_CHECKING:
@@ -42,12 +42,24 @@ def collate(batch: Sequence[Subject]) -> dict[str, Any]:
         raise SubjectError("a batch has at least one subject, got none")
     first = batch[0]
     for other in batch:
-        if other.keys() != first.keys():
+        if not has_same_items(first, other):
             raise SubjectError(
                 f"subjects of one batch have the same items, got {sorted(first)} in "
                 f"{first.describe()} and {sorted(other)} in {other.describe()}"
             )
-    return {name: _collate_item(name, [subject[name] for subject in batch]) for name in first}
+    names = names_of_batch(batch)
+    return {name: _collate_item(name, [subject[name] for subject in batch]) for name in names}
+
+
+def has_same_items(first: Subject, other: Subject) -> bool:
+    """Whether two subjects can be of one batch. Only some may say their ``num_samples``."""
+    return (first.keys() ^ other.keys()) <= {NUM_SAMPLES}
+
+
+def names_of_batch(batch: Sequence[Subject]) -> list[str]:
+    """Return which items a batch has: ``num_samples`` is left out where only some have it."""
+    every = all(NUM_SAMPLES in subject for subject in batch)
+    return [name for name in batch[0] if every or name != NUM_SAMPLES]
 
 
 def split_batch(batch: Mapping[str, Any]) -> list[Subject]:

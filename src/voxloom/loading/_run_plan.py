@@ -1,4 +1,4 @@
-"""The course of a run: which patches leave when on this rank, and the state that says where."""
+"""The plan of a run: which patches leave when on this rank, and the state that says where."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RankOptions:
 
 
 @final
-class Course:
+class RunPlan:
     """The epochs of a run, as a rank sees them.
 
     Ranks are looked up late, and a seed that was drawn is agreed on once they can talk: a queue
