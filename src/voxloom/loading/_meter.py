@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from voxloom.loading._marks import TRAINER, Mark, Marks
+from voxloom.loading._marks import TRAINER, Mark, Marks, Rows
 from voxloom.loading._messages import Began, Made, Span
 from voxloom.loading._mixing import BatchCounter
 from voxloom.loading._plan import EpochPlan
@@ -19,7 +18,6 @@ from voxloom.loading._stats import STAGES, WORKER_STAGES, EpochStats, StageTime
 from voxloom.loading._work import Job
 
 _EPOCHS_KEPT: Final = 50
-_MOMENTS_KEPT: Final = 5_000
 
 
 class Moment(NamedTuple):
@@ -83,8 +81,7 @@ class Meter:
     def __init__(self) -> None:
         self._tallies: dict[int, _Tally] = {}
         self._past = _Tally()
-        self.fills: deque[tuple[float, int]] = deque(maxlen=_MOMENTS_KEPT)
-        self.moments: deque[Moment] = deque(maxlen=_MOMENTS_KEPT)
+        self._fills, self._moments = Rows("<dq"), Rows("<dqq")
         self._work, self._waits = Marks(), Marks()
         self.onlooker: Onlooker | None = None
 
@@ -92,6 +89,16 @@ class Meter:
     def marks(self) -> list[Mark]:
         """The last things that were done, for a trace."""
         return [*self._work, *self._waits]
+
+    @property
+    def fills(self) -> list[tuple[float, int]]:
+        """When the last patches were taken, and how many were finished then."""
+        return [(time_s, ready) for time_s, ready in self._fills]
+
+    @property
+    def moments(self) -> list[Moment]:
+        """The last batches that were handed out."""
+        return [Moment(*row) for row in self._moments]
 
     def note_work(self, worker: int, job: Job, event: Began | Made) -> None:
         """Count what a worker did, when its report is read."""
@@ -112,7 +119,7 @@ class Meter:
         tally.takes += 1
         tally.nbytes += nbytes
         tally.filled += ready
-        self.fills.append((time.perf_counter(), ready))
+        self._fills.add(time.perf_counter(), ready)
 
     def note_collate(self, epoch: int, seconds: float) -> None:
         """Count the time that a batch took to put together."""
@@ -136,7 +143,7 @@ class Meter:
         if not tally.batches.batches:
             tally.counts = np.unique(plan.subjects, return_counts=True)[1]
         tally.batches.add(subjects)
-        self.moments.append(Moment(time.perf_counter(), len({*subjects}), len(subjects)))
+        self._moments.add(time.perf_counter(), len({*subjects}), len(subjects))
         tally.patches += len(subjects)
 
     def epochs(self, workers: int, max_length: int) -> tuple[EpochStats, ...]:

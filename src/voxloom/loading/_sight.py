@@ -152,9 +152,9 @@ def recall(queue: ObservedQueue) -> Course:
     (8, [4, 4])
     """
     meter = queue._meter
-    marks, fills, moments = meter.marks.copy(), meter.fills.copy(), meter.moments.copy()
+    marks, fills, moments = meter.marks, meter.fills, meter.moments
     begin_s = min(
-        [mark.begin_s for mark in marks] + [time_s for time_s, _ in list(fills)[:1]], default=0.0
+        [mark.begin_s for mark in marks] + [time_s for time_s, _ in fills[:1]], default=0.0
     )
     marks_since = [
         mark._replace(begin_s=mark.begin_s - begin_s, end_s=mark.end_s - begin_s) for mark in marks
