@@ -35,8 +35,8 @@ class Rows:
     """
 
     def __init__(self, form: str) -> None:
-        self._form = struct.Struct(form)
-        self._rows = bytearray(_KEPT * self._form.size)
+        self._form, self._row_bytes = form, struct.calcsize(form)
+        self._rows = bytearray(_KEPT * self._row_bytes)
         self._count = 0
 
     def __len__(self) -> int:
@@ -44,12 +44,13 @@ class Rows:
 
     def add(self, *numbers: float) -> None:
         """Keep a row, in the place of the oldest where there are many."""
-        self._form.pack_into(self._rows, self._count % _KEPT * self._form.size, *numbers)
+        place = self._count % _KEPT * self._row_bytes
+        struct.pack_into(self._form, self._rows, place, *numbers)
         self._count += 1
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         for number in range(max(self._count - _KEPT, 0), self._count):
-            yield self._form.unpack_from(self._rows, number % _KEPT * self._form.size)
+            yield struct.unpack_from(self._form, self._rows, number % _KEPT * self._row_bytes)
 
 
 class Mark(NamedTuple):
