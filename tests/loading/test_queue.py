@@ -14,7 +14,7 @@ import changing
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 from voxloom import Queue, Subject, SubjectsDataset, UniformSampler
 from voxloom.loading._inline import InlineExecutor
@@ -174,6 +174,22 @@ def test_without_a_seed_torch_decides_it(make_queue: MakeQueue, sign: Sign) -> N
 
     assert run(1) == run(1)
     assert run(1) != run(2)
+
+
+def test_epochs_of_a_distributed_sampler_are_its_own(make_queue: MakeQueue) -> None:
+    subjects = changing.make_subjects(6)
+    samplers = [DistributedSampler(subjects, 2, rank, shuffle=True, seed=3) for rank in (0, 1)]
+    options: Any = {"subjects": subjects, "samples": 2, "shuffle_subjects": False}
+    queues = [make_queue(subject_sampler=one, **options) for one in samplers]
+    seen = []
+    for epoch in range(4):
+        for one in samplers:
+            one.set_epoch(epoch)
+        ranks = [flat(WAYS["batches"](queue)) for queue in queues]
+        assert Counter(ranks[0] + ranks[1]) == dict.fromkeys(range(6), 2)
+        seen.append(tuple(ranks[0]))
+    assert len({frozenset(numbers) for numbers in seen}) > 1
+    assert len(set(seen)) == 4
 
 
 def test_seeds_and_epochs_give_patches_of_their_own(make_queue: MakeQueue, sign: Sign) -> None:
