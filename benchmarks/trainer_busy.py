@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,17 @@ MIXED_WORK = Workload(
 def main() -> None:
     arguments = parse_arguments()
     if arguments.max_length:
-        report_busy(arguments)
+        runs = report_busy(arguments)
+        if arguments.json:
+            work = asdict(REAL_WORK if arguments.real else DELAYED_WORK)
+            arguments.json.write_text(json.dumps({"workload": work, "runs": runs}, indent=1))
     if not arguments.skip_mixed:
         report_mixed(arguments)
 
 
-def report_busy(arguments: argparse.Namespace) -> None:
-    """Print the share of time in the step, by loader and length of the queue."""
+def report_busy(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Print the share of time in the step, by loader and length of the queue, and return it."""
+    runs = []
     asked = REAL_WORK if arguments.real else DELAYED_WORK
     with volumes_on_disk(arguments.data, asked) as manifest:
         print(
@@ -59,12 +64,14 @@ def report_busy(arguments: argparse.Namespace) -> None:
             for loader in arguments.loaders:
                 facts = ask("busy", loader, manifest, work, arguments.step)
                 if facts:
+                    runs.append({"loader": loader, "max_length": length, **facts})
                     print(
                         f"| {loader} | {length} | {1e3 * facts['made_s']:.1f} "
                         f"| {1e3 * facts['step_s']:.1f} | {facts['busy']:.1%} "
                         f"| {facts['busy_after_first']:.1%} | {facts['longest_wait_s']:.2f} |",
                         flush=True,
                     )
+    return runs
 
 
 def report_mixed(arguments: argparse.Namespace) -> None:
@@ -130,6 +137,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--max-length", type=int, nargs="*", default=[16, 64, 192, 384])
     parser.add_argument("--skip-mixed", action="store_true", help="leave out the mixing of batches")
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder of the volumes")
+    parser.add_argument("--json", type=Path, help="write how busy the trainer was to this file")
     return parser.parse_args()
 
 

@@ -18,7 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "design/README.md"]
+exclude_patterns = ["_build", "design/README.md", "benchmarks-measured.md"]
 default_role = "code"  # docstrings put names in single backticks
 html_theme = "furo"
 html_title = f"voxloom {__version__}"

@@ -50,6 +50,11 @@ def test_a_box_is_hollow_and_what_overhangs_is_left_out() -> None:
     assert walls[0, 0, 0] == 0
 
 
+def test_walls_are_thicker_along_long_axes_but_stay_in_their_box() -> None:
+    walls = draw_boxes((400, 8, 8), np.array([[10, 1, 1, 60, 7, 7], [100, 2, 2, 102, 6, 6]]))
+    assert walls[:, 4, 4].nonzero()[0].tolist() == [10, 11, 12, 57, 58, 59, 100, 101]
+
+
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int32", "int64", "float64", ">i2"])
 def test_every_type_becomes_one_that_browsers_read(dtype: str) -> None:
     voxels = (np.arange(24).reshape(2, 3, 4) % 2).astype(dtype)

@@ -23,6 +23,7 @@ from voxloom.view._server import Answer, Content, PageServer
 
 _FOLDER: Final = Path(__file__).parent
 _NIIVUE: Final = _FOLDER / "vendor" / "niivue.umd.js"
+_LINES: Final = 192  # a wall is one voxel thick where an axis has no more
 _MOST_PATCHES: Final = 64
 _MOST_LABELS: Final = 28  # a multiple of the number of colours, below the bands of the page
 _BYTES: Final = "application/octet-stream"
@@ -177,6 +178,7 @@ def render_volumes(volumes: Volumes) -> str:
 def draw_boxes(spatial_shape: Sequence[int], locations: Locations) -> Array:
     """Return the outer voxels of each box, numbered from 1, in a volume ``(W, H, D)`` uint8.
 
+    Walls are thicker along long axes, or they would fall between the pixels of a small screen.
     What lies outside the volume, as patches that are padded do, is left out.
 
     Examples
@@ -190,9 +192,10 @@ def draw_boxes(spatial_shape: Sequence[int], locations: Locations) -> Array:
         first, last = place[:3], [end - 1 for end in place[3:]]
         inside = [slice(max(a, 0), max(b + 1, 0)) for a, b in zip(first, last, strict=True)]
         for axis, length in enumerate(spatial_shape):
-            for end in (first[axis], last[axis]):
-                if 0 <= end < length:
-                    walls[(*inside[:axis], end, *inside[axis + 1 :])] = number
+            thick = -(-length // _LINES)
+            for begin in (first[axis], last[axis] - thick + 1):
+                wall = slice(max(begin, first[axis], 0), max(min(begin + thick, last[axis] + 1), 0))
+                walls[(*inside[:axis], wall, *inside[axis + 1 :])] = number
     return walls
 
 

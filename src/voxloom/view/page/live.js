@@ -12,6 +12,7 @@ class Live {
     this.answers = 0;
     this.history = { ready: [], waiting: [], distinct: [], loads: [] };
     document.getElementById("live").hidden = false;
+    document.getElementById("summary").classList.add("hidden-text"); // what is seen is newer
   }
 
   async ask() {

@@ -1,0 +1,90 @@
+"""The part of docs/benchmarks.md that is made of stored figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from measure.plots import NAMES
+
+
+def write_page(peers: dict[str, Any], busy: dict[str, Any]) -> str:
+    """Return Markdown: the pictures, their figures as tables, and what they were measured on."""
+    parts = [
+        "<!-- Made by benchmarks/publish.py from benchmarks/results: change those. -->",
+        "## Beside the peers",
+        _work(peers["workload"], peers["repeats"]),
+        "![Patches a second in each of four epochs, the longest wait for a batch, and the peak "
+        "memory, for each loader; the table below has the figures.]"
+        "(images/benchmark-peers.svg)",
+        _peers_table(peers["runs"]),
+        _floors(peers["floors"]),
+        _machine(peers["machine"]),
+        "## Is the trainer busy?",
+        _busy_work(busy["workload"]),
+        "![Share of the time in which the trainer was busy, by the length of the queue; the table "
+        "below has the figures.](images/benchmark-busy.svg)",
+        _busy_table(busy["runs"]),
+        _machine(busy["machine"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _work(work: dict[str, Any], repeats: int) -> str:
+    size = " x ".join(map(str, work["spatial_shape"]))
+    return (
+        f"The same work for each: {work['subjects']} subjects of {size} voxels as .nii.gz, patches "
+        f"of {work['patch_size']} voxels a side, {work['samples_per_volume']} a subject and epoch, "
+        f"centres balanced over four labels, {work['num_workers']} workers, batches of "
+        f"{work['batch_size']}; medians of {repeats} runs, the loaders in turn."
+    )
+
+
+def _busy_work(work: dict[str, Any]) -> str:
+    return (
+        f"{work['subjects']} subjects, each made in {work['delay_s']:g} s by sleeping, "
+        f"{work['num_workers']} workers, and a trainer whose step takes 1.3 times what a batch "
+        "takes to make: it could be busy all the time, and what is missing are the queue's own "
+        "stops, the first batch included."
+    )
+
+
+def _peers_table(runs: dict[str, Any]) -> str:
+    rows = [
+        "| loader | first batch s | patches/s by epoch | longest wait s | peak MiB | CPU s |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows += [
+        f"| {NAMES[name]} | {run['first_batch_s']:.2f} "
+        f"| {', '.join(f'{rate:.0f}' for rate in run['patches_per_s'])} "
+        f"| {run['longest_wait_s']:.2f} | {run['peak_mib']:.0f} | {run['cpu_s']:.1f} |"
+        for name, run in runs.items()
+    ]
+    return "\n".join(rows)
+
+
+def _busy_table(runs: list[dict[str, Any]]) -> str:
+    lengths = sorted({run["max_length"] for run in runs})
+    rows = [
+        "| busy with `max_length` | " + " | ".join(map(str, lengths)) + " |",
+        "|---" * (len(lengths) + 1) + "|",
+    ]
+    for name in dict.fromkeys(run["loader"] for run in runs):
+        shares = {run["max_length"]: run["busy"] for run in runs if run["loader"] == name}
+        cells = (f"{shares[length]:.1%}" if length in shares else "" for length in lengths)
+        rows.append(f"| {NAMES[name]} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def _floors(floors: dict[str, Any]) -> str:
+    return (
+        f"Decoding and cropping alone would allow {floors['patches_per_s']:.0f} patches a second "
+        "there; a cache decodes once, and its first epoch writes."
+    )
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    return (
+        f"Measured on {machine['date']}: {machine['cores']} cores of {machine['processor']}, "
+        f"{machine['memory_gib']} GiB, {machine['system']}; {versions}."
+    )
