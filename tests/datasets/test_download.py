@@ -103,5 +103,6 @@ def test_a_bar_shows_where_somebody_watches(
     fetch(site, tmp_path)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr("voxloom._progress._PATIENCE_S", 0.0)
     fetch(site, tmp_path)
     assert "file.zip: 100%" in capsys.readouterr().err

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +51,22 @@ def test_file_that_went_away_is_named(path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors by /proc")
-def test_many_files_take_few_descriptors(tmp_path: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    for n in range(100):
-        path = tmp_path / str(n)
-        path.write_bytes(bytes(24))
-        map_file(path)
-    assert len(list(Path("/proc/self/fd").iterdir())) - before <= 40
+@pytest.mark.parametrize(("limit", "most"), [(64, 16), (4096, 256)])
+def test_mapped_files_leave_most_descriptors_to_others(
+    tmp_path: Path, limit: int, most: int
+) -> None:
+    code = f"""
+import resource
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
+import numpy as np
+from voxloom.io._mapping import map_voxels
+before = len(list(Path("/proc/self/fd").iterdir()))
+for n in range(300):
+    path = Path({str(tmp_path)!r}, str(n))
+    path.write_bytes(bytes(24))
+    map_voxels(str(path), shape=(24,), dtype=np.dtype(np.uint8), offset=0, file_bytes=24)
+print(len(list(Path("/proc/self/fd").iterdir())) - before)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stdout == f"{most}\n", ran.stderr

@@ -13,8 +13,17 @@ import numpy as np
 from voxloom.io._failures import damaged, reading
 from voxloom.io._source import Array
 
-_OPEN_MAPS: Final = 256
-"""Each map holds a file descriptor, of which a process often may have 1024."""
+_MOST_MAPS: Final = 256
+
+
+def _open_maps() -> int:
+    """Return how many files stay mapped: each holds a descriptor, of which a process has few."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # there is none on Windows, where maps hold no descriptor
+        return _MOST_MAPS
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_MAPS if limit < 0 else min(_MOST_MAPS, limit // 4)
 
 
 def map_voxels(
@@ -50,7 +59,7 @@ def map_voxels(
     return np.ndarray(shape, dtype, buffer=data, offset=offset, order="F")
 
 
-@lru_cache(maxsize=_OPEN_MAPS)
+@lru_cache(maxsize=_open_maps())
 def _map_file(path: str, inode: int, file_bytes: int, mtime_ns: int) -> mmap.mmap:
     # The arguments after the path are there for the cache: a file that changed is mapped anew.
     with Path(path).open("rb") as file:

@@ -13,7 +13,8 @@ _ARRAY: Final = "voxloom array"
 _TENSOR: Final = "voxloom tensor"
 _NUMBER: Final = "voxloom number"
 _TUPLE: Final = "voxloom tuple"
-_MARKS: Final = {_ARRAY, _TENSOR, _NUMBER, _TUPLE}
+_PAIRS: Final = "voxloom pairs"
+_MARKS: Final = {_ARRAY, _TENSOR, _NUMBER, _TUPLE, _PAIRS}
 
 
 def to_json(name: str, value: Any) -> Any:
@@ -42,12 +43,10 @@ def to_json(name: str, value: Any) -> Any:
         return {_TUPLE: [to_json(name, item) for item in value]}
     if isinstance(value, list):
         return [to_json(name, item) for item in value]
-    if (
-        isinstance(value, dict)
-        and all(isinstance(key, str) for key in value)
-        and not _MARKS & value.keys()
-    ):
-        return {key: to_json(name, item) for key, item in value.items()}
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value) and not _MARKS & value.keys():
+            return {key: to_json(name, item) for key, item in value.items()}
+        return {_PAIRS: [[to_json(name, key), to_json(name, value[key])] for key in value]}
     raise PreparedError(
         f"{name!r} is of type {type(value).__name__}, which a prepared store does not keep: it "
         "keeps text, numbers, arrays, and lists, tuples and dictionaries of them; convert it, or "
@@ -77,4 +76,6 @@ def from_json(value: Any) -> Any:
         return float(value[_NUMBER])
     if _TUPLE in value:
         return tuple(from_json(item) for item in value[_TUPLE])
+    if _PAIRS in value:
+        return {from_json(key): from_json(item) for key, item in value[_PAIRS]}
     return {key: from_json(item) for key, item in value.items()}
