@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any, final
 
@@ -77,7 +78,7 @@ class ReaderSource(VolumeSource):
         where = f"{self.path}: the reader {getattr(self.reader, '__name__', self.reader)}"
         voxels, affine = _result(where, self.reader, self.path)
         check_numbers(where, voxels.dtype)
-        voxels = _colours_first(voxels)
+        voxels = _colours_first(where, voxels)
         shape = four_axes(where, voxels.shape)
         voxels = voxels.astype(voxels.dtype.newbyteorder("="), copy=False).reshape(shape)
         try:
@@ -104,9 +105,14 @@ def _result(where: str, reader: Reader, path: str) -> tuple[Array, Array | None]
     return _as_array(where, voxels), None if affine is None else _as_array(where, affine)
 
 
-def _colours_first(voxels: Array) -> Array:
+def _colours_first(where: str, voxels: Array) -> Array:
     if voxels.ndim != 3 or 3 not in (voxels.shape[0], voxels.shape[-1]):
         return voxels
+    warnings.warn(
+        f"{where} gave shape {voxels.shape}, which is taken as a slice in three colours; return "
+        "(C, W, H, D) to say what it is, voxels[None] for a volume of three slices",
+        stacklevel=2,
+    )
     slices = np.moveaxis(voxels, -1, 0) if voxels.shape[-1] == 3 else voxels
     return slices[..., None]
 
