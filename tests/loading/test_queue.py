@@ -259,8 +259,14 @@ def test_a_shuffling_loader_that_was_left_is_told_not_to_shuffle(make_queue: Mak
     loader = DataLoader(queue, batch_size=4, shuffle=True)
     torch.manual_seed(3)
     next(iter(loader))
-    with pytest.raises(RuntimeError, match="use shuffle=False: the queue shuffles by itself"):
+    with pytest.raises(RuntimeError, match="no sampler: the queue shuffles by itself"):
         list(loader)
+
+
+def test_a_loader_with_a_subset_is_told_that_the_queue_chooses(make_queue: MakeQueue) -> None:
+    loader = DataLoader(make_queue(count=40), batch_size=4, sampler=[3, 1, 7, 30])
+    with pytest.raises(RuntimeError, match="does not give each index once"):
+        [list(loader) for _ in range(2)]
 
 
 def test_a_subject_of_many_patches_is_asked_for_in_small_questions(

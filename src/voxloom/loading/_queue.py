@@ -452,9 +452,10 @@ class Queue(ObservedQueue):
         is_in_turn = self._asked == set(range(len(self._asked)))
         if self._is_open and not is_in_turn:
             raise QueueError(
-                "a DataLoader with shuffle=True, or with a sampler of its own, was left before "
-                "its end, so it cannot be told where the next epoch begins; use shuffle=False: "
-                "the queue shuffles by itself"
+                "it cannot be told where the next epoch begins: a DataLoader with shuffle=True or "
+                "a sampler of its own was left before its end, or its sampler does not give each "
+                "index once, as a subset, draws with replacement and a DistributedSampler do not; "
+                "use shuffle=False and no sampler: the queue shuffles by itself"
             )
 
     def _stop(self) -> None:
