@@ -358,7 +358,7 @@ def test_parts_of_a_data_set_share_its_cache(tmp_path: Path) -> None:
 
 
 def read_by_hand(path: Path) -> tuple[Any, Any]:
-    return np.full((3, 4, 5), len(path.name)), None
+    return np.full((1, 3, 4, 5), len(path.name)), None
 
 
 @pytest.mark.parametrize(
