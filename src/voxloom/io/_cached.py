@@ -10,7 +10,6 @@ import numpy.typing as npt
 from voxloom._errors import VolumeReadError
 from voxloom.geometry import Box
 from voxloom.io._nifti import NiftiSource
-from voxloom.io._prefetch import prefetch_box
 from voxloom.io._prepared import read_stored_array
 from voxloom.io._source import Array, VolumeSource
 
@@ -64,7 +63,8 @@ class CachedSource(VolumeSource):
         """Return the voxels in `box`, or all: a read-only view, or the original's."""
         if box is not None:
             self.check_box(box)
-            _prefetch(self._copy, box)
+            if isinstance(self._copy, NiftiSource):
+                self._copy.prefetch(box)
         try:
             voxels = self._copy.read(box)
         except VolumeReadError:
@@ -84,17 +84,3 @@ class CachedSource(VolumeSource):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_mapped": None}
-
-
-def _prefetch(copy: VolumeSource, box: Box) -> None:
-    """Ask for the pages of a box in a file with its first axis fastest, where that is known."""
-    if isinstance(copy, NiftiSource) and copy.shape[0] == 1:
-        w, h, d = copy.spatial_shape
-        (i, j, k), (a, b, c) = box.index_ini, box.index_fin
-        prefetch_box(
-            copy.header.voxel_path,
-            Box((k, j, i), (c, b, a)),
-            spatial_shape=(d, h, w),
-            offset=copy.header.offset,
-            itemsize=copy.dtype.itemsize,
-        )

@@ -13,6 +13,7 @@ from voxloom.geometry import Box, Space
 from voxloom.io._gzip import decode_into, decoded_pieces
 from voxloom.io._mapping import map_voxels
 from voxloom.io._nifti_header import read_nifti_header
+from voxloom.io._prefetch import prefetch_box
 from voxloom.io._source import Array, VolumeSource
 from voxloom.io._spans import is_on_network, read_spans
 
@@ -76,6 +77,17 @@ class NiftiSource(VolumeSource):
         if box is not None:
             voxels = voxels[(slice(None), *box.slices)]
         return self._scale(voxels)
+
+    def prefetch(self, box: Box) -> None:
+        """Ask for the pages of a box before it is read, where one channel is mapped."""
+        if self.shape[0] == 1 and not self.header.compressed:
+            prefetch_box(
+                self.header.voxel_path,
+                Box(box.index_ini[::-1], box.index_fin[::-1]),  # the file's slowest axis first
+                spatial_shape=self.spatial_shape[::-1],
+                offset=self.header.offset,
+                itemsize=self.header.disk_dtype.itemsize,
+            )
 
     @property
     def unpacks_to_map(self) -> bool:

@@ -14,7 +14,6 @@ from voxloom.geometry import Box, Index3
 from voxloom.io._failures import damaged, reading
 from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
 from voxloom.io._nifti import NiftiSource
-from voxloom.io._prefetch import prefetch_box
 from voxloom.io._source import Array, VolumeSource
 from voxloom.io._write import write_nifti
 from voxloom.io._zarr import ZarrSource
@@ -106,16 +105,8 @@ class PreparedSource(VolumeSource):
     def _read_reversed(self, stored: NiftiSource, box: Box | None) -> Array:
         if box is None:
             return stored.read().transpose(0, 3, 2, 1)
-        header = stored.header
-        if self.shape[0] == 1:
-            prefetch_box(
-                header.voxel_path,
-                box,
-                spatial_shape=self.spatial_shape,
-                offset=header.offset,
-                itemsize=self.dtype.itemsize,
-            )
         turned = Box(_turn(box.index_ini), _turn(box.index_fin))
+        stored.prefetch(turned)
         return stored.read(turned).transpose(0, 3, 2, 1)
 
 
