@@ -48,3 +48,15 @@ def test_where_mounts_are_not_listed_files_count_as_local(monkeypatch: pytest.Mo
     _spans._is_network_folder.cache_clear()
     assert not is_on_network("/data/t1.nii")
     _spans._is_network_folder.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"), [("/t1.nii", "/"), ("/data/t1.nii", "/data"), ("t1.nii", str(Path.cwd()))]
+)
+def test_it_is_the_folder_of_a_file_that_is_looked_up(
+    path: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(_spans, "_is_network_folder", asked.append)
+    is_on_network(path)
+    assert asked == [folder]

@@ -32,8 +32,9 @@ _KNOWN_FOLDERS: Final = 4096
 
 def is_on_network(path: str) -> bool:
     """Whether a file lies on a filesystem of another machine; False where that is not known."""
-    folder = path.rpartition("/")[0] if path.startswith("/") else str(Path(path).absolute().parent)
-    return _is_network_folder(folder)
+    if path.startswith("/"):
+        return _is_network_folder(path.rpartition("/")[0] or "/")
+    return _is_network_folder(str(Path(path).absolute().parent))
 
 
 def read_spans(
