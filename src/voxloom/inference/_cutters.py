@@ -123,11 +123,12 @@ class SlabCutter:
         by = min(start - self._start, self._thickness)
         if by <= 0:
             return
-        move_planes(torch.from_numpy(self._slab), 1 + self._axis, by)
+        slab, along = torch.from_numpy(self._slab), 1 + self._axis
+        move_planes(slab, along, by)
         first, size = [-n for n in self._grid.border], list(self._size)
         first[self._axis] += start + self._thickness - by
         size[self._axis] = by
-        target = np.moveaxis(np.moveaxis(self._slab, 1 + self._axis, 0)[-by:], 0, 1 + self._axis)
+        target = slab.narrow(along, self._thickness - by, by).numpy()
         (i, j, k), (w, h, d) = first, size
         _copy(self._images, Box.at((i, j, k), (w, h, d)), target, self._padding_mode)
         self._start = start

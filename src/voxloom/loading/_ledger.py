@@ -64,7 +64,6 @@ class Ledger:
         self._jobs: Iterator[Job] = iter(())
         self._next: Job | None = None
         self._loads: list[int] = []
-        self._opens = True
         self._due = (0, 0)
         self.running: dict[int, Running] = {}
         self.ready: dict[tuple[int, int], Patch] = {}
@@ -201,8 +200,8 @@ class Ledger:
     def pump(self, *, eager: bool = False) -> None:
         """Give out jobs, and slots once there are some; `eager`, any that are free."""
         self._loads = self._count_loads()
-        self._opens = not self._alone or not self._memory.slot_bytes or self._pays(eager=eager)
-        while self._assign() or self._grant(eager):
+        opens = not self._alone or not self._memory.slot_bytes or self._pays(eager=eager)
+        while (opens and self._assign()) or self._grant(eager):
             pass
         outbox, self._outbox = self._outbox, {}
         for worker, commands in outbox.items():
@@ -224,7 +223,7 @@ class Ledger:
     def _assign(self) -> bool:
         """Give the next job to a worker that has room. Tell whether one had."""
         waits_for_slots = self._alone and self._memory.slot_bytes and not self._free
-        if not self._opens or waits_for_slots:
+        if waits_for_slots:
             return False
         job = self._next
         worker = None if job is None else self._worker_for(job)

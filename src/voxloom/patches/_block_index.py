@@ -212,7 +212,7 @@ def _slabs_of_sums(
         blocks = [-(-n // BLOCK) for n in (thick, *part.size[1:])]
         slab = [np.zeros(blocks, _dtype_of_sums(mass)) for mass in masses]
         for box in boxes:
-            shift = [-(a - b) for a, b in zip(boxes[0].index_ini, box.index_ini, strict=True)]
+            shift = [b - a for a, b in zip(boxes[0].index_ini, box.index_ini, strict=True)]
             places = tuple(
                 slice(n // BLOCK, -(-(n + size) // BLOCK))
                 for n, size in zip(shift, box.size, strict=True)

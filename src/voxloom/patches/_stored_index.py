@@ -105,11 +105,11 @@ def _stored_rows(
     name = mass_name(mass)
     values = source.stored_array(f"{name} values")
     if values is None:
-        # All labels of a map are stored: one that is not there has no voxel.
-        known = isinstance(mass, LabelVoxels) and source.stored_array(f"{_EVERY_LABEL} values")
-        return (
-            None if known is None or known is False else BlockRows.of(np.zeros(blocks, np.uint16))
-        )
+        every = source.stored_array(f"{_EVERY_LABEL} values")
+        if every is None or not isinstance(mass, LabelVoxels):
+            return None
+        # All labels of the map are stored: one that is not there has no voxel.
+        return BlockRows.of(np.zeros(blocks, np.uint16))
     lengths, firsts = (source.stored_array(f"{name} {part}") for part in ("lengths", "firsts"))
     try:
         if lengths is None or firsts is None:
