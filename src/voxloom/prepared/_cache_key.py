@@ -67,7 +67,7 @@ def content_key(files: tuple[str, ...], facts: str) -> str:
     """Return a name for the bytes of files and for `facts`.
 
     A file is told by its size and the checksum of each 256 KB of it: no accident gives another
-    file the same, and it costs a fifth of a hash that withstands whoever tries to.
+    file the same, and with the reading it costs half of a hash that withstands whoever tries to.
     """
     digest = hashlib.sha256(f"{_VERSION} {facts}".encode())
     buffer = memoryview(bytearray(_PIECE_BYTES))
