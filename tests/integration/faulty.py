@@ -109,6 +109,17 @@ class Slow:
         return ScalarImage(path).array, np.eye(4)
 
 
+class Pause:
+    """A transform, of volumes or of patches, that takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __call__(self, subject: Subject) -> Subject:
+        time.sleep(self.seconds)
+        return subject
+
+
 class Unsteady:
     """A reader of files in a network folder that is away when file 2 is first asked for."""
 
