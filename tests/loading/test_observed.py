@@ -82,8 +82,7 @@ def test_what_is_measured_after_a_replay_is_all_of_the_training_and_none_of_the_
     trained += sum(1 for _ in queue)
     total = queue.stats().total
     assert (total.patches, total.nbytes) == (trained, trained * 4 * 4**3)
-    assert total.loads > before.loads
-    assert total.seconds.keys() >= {"locate", "crop", "wait"}
+    assert total.seconds["crop"] > before.seconds.get("crop", 0.0)
 
 
 def test_replay_in_the_middle_of_an_epoch_is_refused(make_queue: MakeQueue) -> None:
