@@ -57,6 +57,35 @@ class KillOn(FailOn):
         return subject
 
 
+class Panic(BaseException):
+    """What libraries in Rust raise: no Exception."""
+
+
+class PanicOn(FailOn):
+    """Panics for some subjects."""
+
+    def __call__(self, subject: Subject, rng: np.random.Generator) -> Subject:  # type: ignore[override]
+        if subject.number in self.numbers:
+            raise Panic(subject.number)
+        return subject
+
+
+class GrowUntilKilled(FailOn):
+    """Takes memory for some subjects and is killed for it, by the kernel's own signal."""
+
+    def __init__(self, *numbers: int, megabytes: int) -> None:
+        super().__init__(*numbers)
+        self.megabytes = megabytes
+
+    def __call__(self, subject: Subject) -> Subject:
+        if subject.number in self.numbers:
+            taken = np.ones(self.megabytes * 2**20, dtype=np.uint8)
+            time.sleep(0.6)
+            os.kill(os.getpid(), signal.SIGKILL)
+            assert taken.any()
+        return subject
+
+
 class RunOutOfMemory(FailOn):
     """Takes more memory than its process may have, for some subjects."""
 
@@ -107,6 +136,17 @@ class Slow:
     def __call__(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         time.sleep(self.seconds)
         return ScalarImage(path).array, np.eye(4)
+
+
+class Pause:
+    """A transform, of volumes or of patches, that takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __call__(self, subject: Subject) -> Subject:
+        time.sleep(self.seconds)
+        return subject
 
 
 class Unsteady:

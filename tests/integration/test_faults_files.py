@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -33,7 +34,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def make(folder: Path, **options: Any) -> Queue:
-    paths = [folder / f"{number}.nii.gz" for number in range(6)]
+    ending = options.pop("ending", ".nii.gz")
+    paths = [folder / f"{number}{ending}" for number in range(6)]
     reader = options.pop("reader", None)
     images = [ScalarImage(path, verify_path=False, reader=reader) for path in paths]
     subjects = [Subject(t1=image, number=n) for n, image in enumerate(images)]
@@ -84,6 +86,29 @@ def test_a_folder_that_comes_back_is_read_again(folder: Path) -> None:
     transform = faulty.ComeBack(folder / "away", path)
     with make(folder, transform=transform, on_error="retry", retries=500) as queue:
         assert [patch.location.tolist() for patch in queue] == expected
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
+@pytest.mark.parametrize("on_error", ["raise", "retry", "replace"])
+def test_a_folder_that_vanishes_and_stays_away_is_an_error_within_seconds(
+    tmp_path: Path, ending: str, on_error: Any
+) -> None:
+    """Volumes are decoded whole in one case, and mapped and read by region in the other."""
+    folder = tmp_path / "share"
+    folder.mkdir()
+    for subject in faulty.make_subjects(6, size=16):
+        subject.t1.save(folder / f"{subject.number}{ending}")
+    failed = r"subject \d, .*share/\d\.nii.* \(epoch \d, plan index \d+\) failed in stage "
+    stage = rf"'{'read' if ending == '.nii.gz' else 'crop'}': .*check the path, and that the disk"
+    with make(folder, ending=ending, on_error=on_error, executor="processes") as queue:
+        patches = (patch for _ in range(3) for patch in queue)
+        assert len(list(itertools.islice(patches, 3))) == 3
+        folder.rename(tmp_path / "away")
+        start = time.monotonic()
+        with pytest.raises(PatchError, match=failed + stage) as caught:
+            list(patches)
+        assert time.monotonic() - start < 10
+    assert ("max_replaced=1" in str(caught.value)) == (on_error == "replace")
 
 
 def test_a_file_that_never_answers_is_a_hang_in_stage_read(folder: Path) -> None:

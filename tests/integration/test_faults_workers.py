@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import faulty
+import numpy as np
 import pytest
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
@@ -72,6 +74,17 @@ def test_what_kills_its_worker_each_time_is_named_with_signal_stage_and_memory(
     )
     with pytest.raises(PatchError, match=message):
         numbers(queue)
+
+
+def test_the_memory_of_a_killed_worker_is_its_own_and_what_it_took_last(
+    make_queue: MakeQueue,
+) -> None:
+    trainers = np.ones(2**29, dtype=np.uint8)  # the trainer has more than any of its workers
+    queue = make_queue(faulty.GrowUntilKilled(2, megabytes=300), 1)
+    with pytest.raises(PatchError, match=r"signal SIGKILL, its worker had taken up to") as caught:
+        numbers(queue)
+    [taken] = re.findall(r"up to (\d+) MiB", str(caught.value))
+    assert 300 < int(taken) < len(trainers) / 2**20
 
 
 def test_what_kills_workers_is_replaced_like_what_fails(make_queue: MakeQueue) -> None:

@@ -43,9 +43,28 @@ def test_an_epoch_adds_up() -> None:
     assert epoch.waiting_share == pytest.approx(1 / 5)
     assert epoch.patches_per_s == pytest.approx(0.8)
     assert epoch.step_s == pytest.approx(4)
-    assert epoch.busy == pytest.approx(6 / 20)
     assert epoch.fill_mean == pytest.approx(6 / (4 * 8))
     assert (epoch.mixing.distinct_mean, epoch.mixing.distinct_min) == (2, 1)
+
+
+def test_workers_are_busy_or_not_from_the_first_patches_on() -> None:
+    meter, job = Meter(), Job(0, 0, 0, ())
+
+    def work(worker: int, begin: float, end: float) -> None:
+        meter.note_work(worker, job, Made(0, (), {"crop": end - begin}, (begin, end)))
+
+    work(0, 1005, 1009)  # workers start, then the first patches are made
+    meter.note_wait(0, (1000, 1010), is_first=True)
+    work(1, 1008, 1012)  # two of its four seconds count
+    work(0, 1011, 1015)
+    meter.note_wait(0, (1018, 1020), is_first=False)
+    assert meter.total(workers=2, max_length=8).busy == pytest.approx(6 / 20)
+    work(1, 1012, 1014)
+    meter.note_wait(1, (1030, 1034), is_first=True)  # nobody starts in a second epoch
+    meter.note_wait(1, (1038, 1040), is_first=False)
+    assert meter.total(workers=2, max_length=8).busy == pytest.approx(8 / 40)
+    work(1, 1040, 1090)
+    assert meter.total(workers=2, max_length=8).busy == 1
 
 
 def test_waiting_for_company_is_no_transport() -> None:

@@ -70,6 +70,21 @@ def test_replay_repeats_the_next_batches_and_leaves_the_queue_where_it_was(
     assert sign(queue.batches(4)) == expected
 
 
+@pytest.mark.parametrize("is_new", [False, True])
+def test_what_is_measured_after_a_replay_is_all_of_the_training_and_none_of_the_replay(
+    make_queue: MakeQueue, is_new: bool
+) -> None:
+    queue = make_queue()
+    trained = 0 if is_new else sum(1 for _ in queue)
+    before = queue.stats().total
+    list(queue.replay(2, batch_size=3, steps=2))
+    assert queue.stats().total == before
+    trained += sum(1 for _ in queue)
+    total = queue.stats().total
+    assert (total.patches, total.nbytes) == (trained, trained * 4 * 4**3)
+    assert total.seconds["crop"] > before.seconds.get("crop", 0.0)
+
+
 def test_replay_in_the_middle_of_an_epoch_is_refused(make_queue: MakeQueue) -> None:
     queue = make_queue()
     batches = queue.batches(4)

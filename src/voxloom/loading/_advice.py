@@ -71,7 +71,9 @@ def _advise_workers(stats: QueueStats, waiting: float) -> str:
             f"The workers are the bottleneck: the trainer waited {waiting:.0%} of the time and "
             f"{stage!r} takes {_share(total, stage):.0%} of their work; {_CURES[stage]}{more}."
         )
-    overhead = _share(total, "ship") / stats.workers + _share(total, "collate")
+    since = total.elapsed_s - total.first_wait_s  # what is shipped while workers start is little
+    seconds = total.seconds
+    overhead = (seconds.get("ship", 0.0) / stats.workers + seconds.get("collate", 0.0)) / since
     if overhead >= _MUCH_OVERHEAD:
         return (
             f"Transport is the bottleneck: the trainer waited {waiting:.0%} of the time while "

@@ -7,10 +7,12 @@ import mmap
 import os
 import signal
 import struct
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import reduction
+from pathlib import Path
 from typing import Any, Final
 
 from voxloom.loading._slots import open_nameless_file
@@ -18,7 +20,8 @@ from voxloom.loading._slots import open_nameless_file
 _STAGES: Final = (
     "wait", "start", "read", "decode", "transform", "locate", "crop", "patch transform", "ship"
 )  # fmt: skip
-_RECORD: Final = struct.Struct("<qqqq")
+_PLACE: Final = struct.Struct("<qqq")
+_MEMORY: Final = struct.Struct("<q")
 _STACKS_FROM: Final = mmap.PAGESIZE
 
 
@@ -33,7 +36,7 @@ class Position:
     job, place : int
         For which job, and which place of the plan; -1 where it had none.
     peak_bytes : int
-        The most memory that it had, when it began that stage.
+        The most memory that it had, a quarter of a second before at most.
     """
 
     stage: str = "start"
@@ -67,6 +70,7 @@ class Board:
     def attach(self) -> None:
         """Get ready to write, in the worker."""
         self._page = mmap.mmap(self._fd, _STACKS_FROM)
+        self.note_memory()
 
     def dump_stacks_on_signal(self) -> None:
         """Let SIGUSR1 write the stacks of this process, whatever it is doing."""
@@ -81,8 +85,12 @@ class Board:
     def enter(self, stage: str) -> None:
         """Say which stage begins."""
         assert self._page is not None
-        peak = _peak_bytes()
-        _RECORD.pack_into(self._page, 0, _STAGES.index(stage) + 1, self._job, self._place, peak)
+        _PLACE.pack_into(self._page, 0, _STAGES.index(stage) + 1, self._job, self._place)
+
+    def note_memory(self) -> None:
+        """Say how much memory this process has had; any thread may."""
+        if (page := self._page) is not None:
+            _MEMORY.pack_into(page, _PLACE.size, _peak_bytes())
 
     def rest(self) -> None:
         """Say that nothing is being done."""
@@ -91,7 +99,11 @@ class Board:
 
     def read(self) -> Position:
         """Return where the worker was last seen."""
-        stage, job, place, peak = _RECORD.unpack(os.pread(self._fd, _RECORD.size, 0))
+        record = os.pread(self._fd, _PLACE.size + _MEMORY.size, 0)
+        (stage, job, place), [peak] = (
+            _PLACE.unpack_from(record),
+            _MEMORY.unpack_from(record, _PLACE.size),
+        )
         return Position(_STAGES[stage - 1], job, place, peak) if stage else Position()
 
     def ask_stacks(self, process: int, patience_s: float = 1.0) -> str:
@@ -126,8 +138,17 @@ class Board:
 
 
 def _peak_bytes() -> int:
+    """Return the most memory this process has had.
+
+    What `getrusage` says on Linux is never less than what the trainer had when it started us.
+    """
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_bytes().splitlines():
+            if line.startswith(b"VmHWM:"):
+                return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:
         return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -9,10 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final, TypeVar
 
 from voxloom._errors import QueueError, VoxloomError
-from voxloom.loading._failures import interrupted, listener_lost, worker_broken
+from voxloom.loading._failures import interrupted, listener_lost, to_raise, worker_broken
 from voxloom.loading._faults import FaultOptions
 from voxloom.loading._ledger import Ledger
 from voxloom.loading._messages import Began, Broken, Event, Executor, Failed, Lost, Made, Ready
@@ -74,7 +75,7 @@ class Dispatcher:
         )
         self._failure: VoxloomError | None = None
         self._heard_s = time.monotonic()
-        self._closed = False
+        self._closed = self._is_ending = False
         self._thread: threading.Thread | None = None
         if is_background:
             self._thread = threading.Thread(
@@ -137,12 +138,12 @@ class Dispatcher:
         self._check_process()
         key, since = (epoch, place), time.monotonic()
         with self._lock:
-            self._ledger.await_place(*key)
             while key not in self._ledger.ready:
                 if stopped.is_set():
                     return None
+                self._ledger.await_place(*key)
                 if key in self._recovery.errors:
-                    raise self._recovery.errors[key]
+                    raise to_raise(self._recovery.errors[key])
                 self._check_usable()
                 self._change(lambda: self._ledger.pump(eager=True))
                 if make_room is not None and self._ledger.lacks_slot(key):
@@ -184,25 +185,37 @@ class Dispatcher:
             self._change(lambda: self._ledger.release(patches))
 
     def close(self) -> None:
-        """End the workers and forget everything. It may be called at any time, and again."""
+        """End the workers and forget everything. It may be called at any time, and again.
+
+        Where Ctrl-C comes meanwhile, the rest is done first; what a second one leaves is done
+        when it is called again.
+        """
         if os.getpid() != self._process:  # a forked copy: the workers are not its own
             return
         with self._lock:
-            if self._closed:
+            if self._is_ending:
                 return
-            self._closed = True
+            self._is_ending = self._closed = True
             self._lock.notify_all()
+        try:
+            self._end()
+        except BaseException:
+            self._is_ending = False
+            raise
         atexit.unregister(self.close)
+
+    def _end(self) -> None:
         listener = None if self._thread is threading.current_thread() else self._thread
-        if listener is not None:
-            self._executor.wake()
-            listener.join(_GRACE_S)  # longer only if a worker stopped in the middle of a report
-        self._executor.close()
-        if listener is not None:
-            listener.join(_GRACE_S)
-        self._ledger.ready.clear()
-        self._ledger.running.clear()
-        self._memory.close()
+        with ExitStack() as rest:  # is done from the last to the first, whatever comes up
+            rest.callback(self._memory.close)
+            rest.callback(self._ledger.running.clear)
+            rest.callback(self._ledger.ready.clear)
+            if listener is not None:
+                rest.callback(listener.join, _GRACE_S)
+            rest.callback(self._executor.close)
+            if listener is not None:
+                self._executor.wake()
+                listener.join(_GRACE_S)  # longer only if a worker stopped in the middle of a report
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:  # before the lock, which may have been held at the fork
@@ -213,7 +226,7 @@ class Dispatcher:
 
     def _check_usable(self) -> None:
         if self._failure is not None:
-            raise self._failure
+            raise to_raise(self._failure)
         if self._closed:
             raise QueueError("the queue is closed; make a new one")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from voxloom._errors import QueueError
 from voxloom.loading._inline import InlineExecutor
 from voxloom.loading._messages import Executor
 from voxloom.loading._processes import ProcessExecutor, StartMethod
@@ -50,9 +51,21 @@ def make_executor(
     num_workers: int,
     start_method: StartMethod,
 ) -> Executor:
-    """Start the workers."""
-    if name == "inline":
-        return InlineExecutor(spec, memory)
-    if name == "threads":
-        return ThreadExecutor(spec, memory, num_workers)
-    return ProcessExecutor(spec, memory, num_workers, start_method)
+    """Start the workers.
+
+    Raises
+    ------
+    QueueError
+        If there are too few descriptors, or too little of what else processes need.
+    """
+    try:
+        if name == "inline":
+            return InlineExecutor(spec, memory)
+        if name == "threads":
+            return ThreadExecutor(spec, memory, num_workers)
+        return ProcessExecutor(spec, memory, num_workers, start_method)
+    except OSError as error:
+        raise QueueError(
+            f"{num_workers} workers could not be started: {error}; use fewer, or raise the limits "
+            f"of open files, processes and memory (ulimit -n, -u and -v)"
+        ) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import signal
+import traceback
 from collections.abc import Callable, Sequence
 
 from voxloom._errors import PatchError, QueueError, VoxloomError
@@ -97,13 +99,24 @@ def listener_lost(cause: BaseException) -> VoxloomError:
 def interrupted(cause: BaseException) -> VoxloomError:
     """Return the error for a queue whose books were being changed when something came up."""
     if isinstance(cause, VoxloomError):
-        return cause
+        return to_raise(cause)
     error = QueueError(
         f"the queue was interrupted by {type(cause).__name__} while it gave out work; make a new "
         f"one and load_state_dict what this one's state_dict() says"
     )
-    error.__cause__ = cause
+    error.add_note("interrupted here:\n" + "".join(traceback.format_exception(cause)))
     return error
+
+
+def to_raise(error: VoxloomError) -> VoxloomError:
+    """Return a copy of an error that is kept.
+
+    What is raised gets a traceback, whose frames hold the queue: if what is kept were raised, a
+    queue that is left with an error would never be collected, nor its workers end.
+    """
+    copied = copy.copy(error)
+    copied.__cause__ = error.__cause__
+    return copied
 
 
 def _reason(event: Lost) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Final
 
+from voxloom._errors import QueueError
 from voxloom.loading._messages import Began, Command, Cut, Drop, Executor, Made, Open
 from voxloom.loading._plan import EpochPlan
 from voxloom.loading._running import Grant, Patch, Running, finished_patch, jobs_from
@@ -104,7 +105,18 @@ class Ledger:
         return self.ready.pop(key)
 
     def await_place(self, epoch: int, place: int) -> None:
-        """Note what is due next: nothing before it is wanted any more."""
+        """Note what is due next: nothing before it is wanted any more.
+
+        Raises
+        ------
+        QueueError
+            If it was handed out before: whoever waits would wait for ever.
+        """
+        if (epoch, place) < self._due:
+            raise QueueError(
+                f"the patch at plan index {place} of epoch {epoch} was handed out before; a queue "
+                f"is read by one loop in one thread at a time: begin a new loop"
+            )
         self._due = (epoch, place)
 
     def release(self, patches: list[Patch]) -> None:

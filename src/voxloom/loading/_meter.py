@@ -42,8 +42,8 @@ class _Tally:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.patches = self.nbytes = self.loads = self.takes = self.filled = 0
-        self.first_wait_s = self.longest_wait_s = 0.0
-        self.elapsed_s = 0.0
+        self.first_wait_s = self.longest_wait_s = self.start_s = 0.0
+        self.elapsed_s = self.worked_s = 0.0
         self.begin_s: float | None = None
         self.end_s = 0.0
         self.batches = BatchCounter()
@@ -67,6 +67,8 @@ class _Tally:
         self.first_wait_s += other.first_wait_s
         self.longest_wait_s = max(self.longest_wait_s, other.longest_wait_s)
         self.elapsed_s += other.elapsed()
+        self.start_s += other.start_s
+        self.worked_s += other.worked_s
         self.batches.merge(other.batches)
         self.counts = other.counts if len(other.counts) else self.counts
 
@@ -83,6 +85,7 @@ class Meter:
         self._past = _Tally()
         self._fills, self._moments = Rows("<dq"), Rows("<dqq")
         self._work, self._waits = Marks(), Marks()
+        self._started_s: float | None = None
         self.onlooker: Onlooker | None = None
 
     @property
@@ -108,6 +111,7 @@ class Meter:
             tally.add(stage, seconds)
         if event.span[1]:
             tally.add("ship", max(now - sent_s, 0.0))
+        tally.worked_s += sum(event.seconds.values()) * self._share_since_start(event.span)
         if isinstance(event, Began):
             tally.loads += bool(event.seconds)
         name = "open" if isinstance(event, Began) else "cut"
@@ -132,6 +136,8 @@ class Meter:
         if is_first:
             tally.first_wait_s += waited
             tally.elapsed_s, tally.begin_s = tally.elapsed(), span[0]
+            if self._started_s is None:
+                self._started_s, tally.start_s = span[1], waited
         else:
             tally.longest_wait_s = max(tally.longest_wait_s, waited)
         tally.end_s = span[1]
@@ -161,6 +167,16 @@ class Meter:
         for _, tally in sorted(self._tallies.items()):
             merged.merge(tally)
         return _value(None, merged, workers, max_length)
+
+    def _share_since_start(self, span: Span) -> float:
+        """Return which share of some work was done after the very first patches came.
+
+        Before, workers start and nobody could be busy: a short run would seem idle.
+        """
+        begin_s, end_s = span
+        if self._started_s is None or end_s <= self._started_s:
+            return 0.0
+        return min((end_s - self._started_s) / (end_s - begin_s), 1.0)
 
     def _tally(self, epoch: int) -> _Tally:
         tally = self._tallies.get(epoch)
@@ -199,7 +215,7 @@ def _value(epoch: int | None, tally: _Tally, workers: int, max_length: int) -> E
         first_wait_s=tally.first_wait_s,
         longest_wait_s=tally.longest_wait_s,
         fill_mean=_share(tally.filled, tally.takes * max_length),
-        busy=_share(worked, elapsed * workers),
+        busy=min(_share(tally.worked_s, (elapsed - tally.start_s) * workers), 1.0),
         mixing=tally.batches.mixing(tally.counts),
     )
 

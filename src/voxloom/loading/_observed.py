@@ -211,12 +211,12 @@ class ObservedQueue(Dataset[Subject], ABC):
                 "replay before or after an epoch, not in the middle of one; or make another queue"
             )
         state, meter = self.state_dict(), self._meter
-        self._meter = Meter()  # these batches are no training
+        self._measure_with(Meter())  # these batches are no training
         try:
             kept = list(itertools.islice(self.batches(batch_size, device), num_batches))
         finally:
-            self._meter = meter
             self.load_state_dict(state)
+            self._measure_with(meter)
         return itertools.islice(itertools.cycle(kept), steps)
 
     def simulate(
@@ -283,6 +283,11 @@ class ObservedQueue(Dataset[Subject], ABC):
     @abstractmethod
     def _num_slots(self) -> int:
         """Return how many finished patches there is room for."""
+
+    def _measure_with(self, meter: Meter) -> None:
+        self._meter = meter
+        if self._dispatcher is not None:
+            self._dispatcher.meter = meter
 
     def _note_wait(self, start: float) -> None:
         span = start, time.perf_counter()

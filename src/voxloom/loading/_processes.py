@@ -45,6 +45,7 @@ StartMethod = Literal["spawn", "forkserver"]
 
 _GRACE_S: Final = 1.0
 _REPORT_EVERY_S: Final = 0.005
+_LOOK_EVERY_S: Final = 0.25
 _ONE_THREAD: Final = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS"
 )  # fmt: skip
@@ -83,8 +84,12 @@ class ProcessExecutor:
         self._processes: list[Any] = []
         self._pipes: list[Connection] = []
         self._boards: list[Board] = []
-        for worker in range(num_workers):
-            self._start(worker)
+        try:
+            for worker in range(num_workers):
+                self._start(worker)
+        except BaseException:  # Ctrl-C, or too few descriptors
+            self.close()
+            raise
 
     def send(self, worker: int, *commands: Command) -> None:
         """Give a worker something to do. A worker that is gone is reported by `receive`."""
@@ -115,10 +120,11 @@ class ProcessExecutor:
 
     def revive(self, worker: int) -> None:
         """Start a fresh worker in the place of a lost one."""
+        lost = self._processes[worker]
         self._pipes[worker].close()
         self._boards[worker].close()
-        self._processes[worker].close()
         self._start(worker)
+        lost.close()
 
     def position(self, worker: int) -> Position:
         """Return where a worker is, or was when it died."""
@@ -135,24 +141,30 @@ class ProcessExecutor:
         return True
 
     def wake(self) -> None:
-        """Make a waiting `receive` return."""
-        self._ringer.send_bytes(b"!")
+        """Make a waiting `receive` return, if anybody could wait."""
+        if not self._ringer.closed:
+            self._ringer.send_bytes(b"!")
 
     def close(self) -> None:
-        """End all workers: kindly, then by force."""
+        """End all workers: kindly, then by force, and by force at once where Ctrl-C comes."""
         for pipe in self._pipes:
             pipe.close()
         deadline = time.monotonic() + _GRACE_S
+        try:
+            for process in self._processes:
+                process.join(max(0.0, deadline - time.monotonic()))
+        finally:
+            self._end_by_force()
+
+    def _end_by_force(self) -> None:
         for process in self._processes:
-            process.join(max(0.0, deadline - time.monotonic()))
-        for process in self._processes:
-            if process.is_alive():
-                process.kill()
+            process.kill()
+        while self._processes:
+            process = self._processes.pop()
             process.join()
             process.close()
         for board in self._boards:
             board.close()
-        self._processes.clear()
         self._bell.close()
         self._ringer.close()
 
@@ -175,7 +187,9 @@ class ProcessExecutor:
 
     def _start(self, worker: int) -> None:
         ours, theirs = multiprocessing.Pipe()
+        self._pipes[worker : worker + 1] = [ours]
         board = Board()
+        self._boards[worker : worker + 1] = [board]
         process = self._context.Process(
             target=run_worker,
             args=(theirs, self._payload, self._memory, board),
@@ -185,10 +199,8 @@ class ProcessExecutor:
         hidden = b"__main__" not in self._payload or not _main_can_be_imported()
         with _STARTING, _without_main(hidden), _one_thread(), _without_interrupts():
             process.start()
+            self._processes[worker : worker + 1] = [process]
         theirs.close()
-        self._processes[worker : worker + 1] = [process]
-        self._pipes[worker : worker + 1] = [ours]
-        self._boards[worker : worker + 1] = [board]
 
 
 def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory, board: Board) -> None:
@@ -197,8 +209,9 @@ def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory, board: Boar
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer decides when it ends
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    threading.Thread(target=_end_with_parent, name="voxloom-watch", daemon=True).start()
     board.attach()
+    watch = threading.Thread(target=_watch, args=(board,), name="voxloom-watch", daemon=True)
+    watch.start()
     board.dump_stacks_on_signal()
     try:
         bench = _make_bench(pipe, payload, memory, board)
@@ -275,11 +288,12 @@ def _that_can_be_sent(event: Event) -> Event:
     return event
 
 
-def _end_with_parent() -> None:
-    """End this process with the trainer's, even in the middle of a long piece of work."""
+def _watch(board: Board) -> None:
+    """Note the memory of this process; end it with the trainer's, in the middle of any work."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    parent.join()
+    while not connection.wait([parent.sentinel], _LOOK_EVERY_S):
+        board.note_memory()
     os._exit(1)
 
 
@@ -288,10 +302,25 @@ def _pickle_spec(spec: WorkSpec) -> bytes:
         return pickle.dumps(spec, protocol=pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         raise QueueError(
-            f"the data set, its transform and the sampler are sent to worker processes, and one "
-            f"of them cannot be pickled: {error}. Define functions and classes in a module, not "
-            f"inside a function and not as a lambda; or use num_workers=0"
+            f"the data set, its transform and the sampler are sent to worker processes, and "
+            f"{_culprit(spec)} cannot be pickled: {error}. Define functions and classes in a "
+            f"module, not inside a function and not as a lambda; or use num_workers=0"
         ) from error
+
+
+def _culprit(spec: WorkSpec) -> str:
+    """Return the name of what cannot be pickled."""
+    parts = {
+        "patch_transform": spec.patch_transform,
+        "the transform of the data set": getattr(spec.dataset, "transform", None),
+        "the sampler": spec.sampler,
+    }
+    for name, part in parts.items():
+        try:
+            pickle.dumps(part)
+        except Exception:
+            return name
+    return "something in the data set, its subjects or their readers,"
 
 
 def _main_can_be_imported() -> bool:

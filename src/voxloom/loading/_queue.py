@@ -7,7 +7,7 @@ import logging
 import time
 import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from typing import Any, Literal, Self, final
 
 import torch
@@ -359,9 +359,11 @@ class Queue(ObservedQueue):
 
     def close(self) -> None:
         """End the workers and give the memory back. A closed queue cannot be used again."""
-        self._stop()
-        if self._live is not None:
-            self._live.close()
+        try:
+            self._stop()
+        finally:
+            if self._live is not None:
+                self._live.close()
 
     def __enter__(self) -> Self:
         return self
@@ -396,10 +398,20 @@ class Queue(ObservedQueue):
         if self._dispatcher is None:
             self._run.agree()
             self._choose_executor()
+            self._dispatcher = self._make_dispatcher()
+            self._dispatcher.seek(self._epoch, self._delivered)
+            self._log("started: %r", self)
+        return self._dispatcher
+
+    def _make_dispatcher(self) -> Dispatcher:
+        with ExitStack() as undo:  # nothing is left where workers cannot start, or Ctrl-C comes
             memory = SlotMemory(self._num_slots(), shared=self._executor.executor == "processes")
-            self._dispatcher = Dispatcher(
+            undo.callback(memory.close)
+            executor = self._make_executor(memory)
+            undo.callback(executor.close)
+            dispatcher = Dispatcher(
                 self._run.epochs.plan,
-                self._make_executor(memory),
+                executor,
                 memory,
                 is_background=self.num_workers > 0,
                 describe=functools.partial(describe, self._subjects),
@@ -411,10 +423,10 @@ class Queue(ObservedQueue):
                 meter=self._meter,
                 alone=self._run.options.takes_single_patches,
             )
-            weakref.finalize(self, self._dispatcher.close)
-            self._dispatcher.seek(self._epoch, self._delivered)
-            self._log("started: %r", self)
-        return self._dispatcher
+            undo.callback(dispatcher.close)
+            weakref.finalize(self, dispatcher.close)
+            undo.pop_all()
+        return dispatcher
 
     def _choose_executor(self) -> None:
         if not self._executor.reason:
@@ -459,13 +471,16 @@ class Queue(ObservedQueue):
             )
 
     def _stop(self) -> None:
-        self._leave_pass()
-        if self._dispatcher is not None:
-            self._dispatcher.close()
+        try:
+            self._leave_pass()
+        finally:
+            if self._dispatcher is not None:
+                self._dispatcher.close()
 
     def _leave_pass(self) -> None:
         if self._ahead is not None:
-            self._ahead.close()
+            with suppress(ValueError):  # it is at work, in another thread or below a signal
+                self._ahead.close()
         self._ahead = None
         self._passes += 1
         self._is_open = False

@@ -58,7 +58,9 @@ class StageClock:
         start = time.perf_counter()
         try:
             return work()
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in Rust is no Exception
             raise StageError(stage, error) from error
         finally:
             self._add(stage, time.perf_counter() - start)

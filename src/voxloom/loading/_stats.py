@@ -52,7 +52,8 @@ class EpochStats:
     fill_mean : float
         Finished patches that waited when one was taken, as a share of `max_length`.
     busy : float
-        What the workers worked, as a share of the time that passed; 1 is all of them, always.
+        What the workers worked once the queue's very first patches had come, as a share of the
+        time since then; 1 is all of them, always. Before, they start.
     mixing : Mixing
         How many subjects the batches came from.
     """

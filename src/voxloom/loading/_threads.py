@@ -88,6 +88,7 @@ class ThreadExecutor:
 
     def position(self, worker: int) -> Position:
         """Return where a worker is."""
+        self._boards[worker].note_memory()
         return self._boards[worker].read()
 
     def stacks(self, worker: int) -> str:

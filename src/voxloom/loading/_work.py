@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -82,6 +83,8 @@ class Workshop:
     def __init__(self, spec: WorkSpec, enter: Callable[[str], None] | None = None) -> None:
         self._spec = spec
         self._clock = StageClock(enter)
+        if self.changes_patches:  # its patches have tensors; brought in later, torch counts as crop
+            importlib.import_module("torch")
 
     def take_seconds(self) -> dict[str, float]:
         """Return how long each stage took since the last call."""
