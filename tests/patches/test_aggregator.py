@@ -151,6 +151,16 @@ def test_averaging_large_uint8_values_does_not_overflow(mode):
     assert torch.allclose(output, torch.tensor(255.0))
 
 
+@pytest.mark.parametrize("mode", WEIGHTED)
+def test_patches_that_overlap_more_often_than_a_byte_counts_are_weighed_right(mode):
+    sampler = make_sampler((32, 32, 32), 16, 14)
+    first, last = sampler.locations[:, :3], sampler.locations[:, 3:]
+    assert ((first <= 15) & (last > 15)).all(axis=1).sum() == 512
+    ones = torch.ones(1, 32, 32, 32)
+    output = aggregate(GridAggregator(sampler, mode), ones, sampler.locations, batch_size=100)
+    assert torch.allclose(output, ones)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_batches_with_gradients_and_of_one_patch_are_taken(mode):
     volume = torch.rand(3, 8, 8, 8, requires_grad=True)
