@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import torch
+
 LONGEST = 90  # characters of what was seen, in a cell of the table
 
 
@@ -47,6 +49,7 @@ def look(defect: Defect, name: str) -> Seen:
     library = importlib.import_module(name)
     work = defect.ours if defect.ours and name == "voxloom" else defect.work
     gc.collect()  # loaders that an error still holds would complain in processes forked from here
+    torch.manual_seed(0)  # so that a run can be repeated
     start = time.perf_counter()
     try:
         with warnings.catch_warnings():
