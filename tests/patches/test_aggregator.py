@@ -151,6 +151,15 @@ def test_averaging_large_uint8_values_does_not_overflow(mode):
     assert torch.allclose(output, torch.tensor(255.0))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_voxel_that_is_not_a_number_spoils_itself_only(mode):
+    volume = torch.rand(1, 9, 8, 7)
+    volume[0, 4, 4, 3] = torch.nan
+    sampler = make_sampler((9, 8, 7), 5, 2)
+    output = aggregate(GridAggregator(sampler, mode), volume, sampler.locations)
+    assert torch.allclose(output, volume, equal_nan=True)
+
+
 @pytest.mark.parametrize("mode", WEIGHTED)
 def test_patches_that_overlap_more_often_than_a_byte_counts_are_weighed_right(mode):
     sampler = make_sampler((32, 32, 32), 16, 14)
