@@ -107,10 +107,10 @@ class SubjectsDataset:
     ) -> Self:
         """Return a data set in the layout of the Medical Segmentation Decathlon.
 
-        Each subject has ``image`` and, where the description names one, ``label``; its
-        ``subject_id`` is the name of the file without its suffix. Several channels are the
-        fourth axis of one file, or a list of files. ``image['channel_names']`` are the
-        modalities.
+        Each subject has ``image`` and, where the description names one, ``label``, which may
+        be a number, or several, for the whole volume; its ``subject_id`` is the name of the
+        file without its suffix. Several channels are the fourth axis of one file, or a list of
+        files. ``image['channel_names']`` are the modalities.
 
         Parameters
         ----------
@@ -210,7 +210,8 @@ class SubjectsDataset:
         derivatives : path or paths
             Names of folders in ``derivatives``, or paths, to look into as well.
         missing : {'raise', 'skip', 'omit'}
-            A session without one of the files is an error, is left out, or lacks the image.
+            A session without one of the files is an error, is left out, or lacks the image. A
+            link whose file was not fetched, by DataLad for instance, is no file.
         sidecars : bool
             Whether ``image['sidecar']`` holds what JSON files say about it, inherited from
             the folders above.
