@@ -14,6 +14,7 @@ from voxloom._upstairs import call_by_name
 from voxloom.subjects._check import check_subjects, three_sizes
 from voxloom.subjects._check_report import CheckReport
 from voxloom.subjects._collate import split_batch, teach_default_collate
+from voxloom.subjects._foreign import check_not_foreign
 from voxloom.subjects._image import Image
 from voxloom.subjects._keys import INTENSITY, LABEL, SAMPLING_MAP
 from voxloom.subjects._layout_bids import read_bids
@@ -456,6 +457,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         """Set the callable that is applied to each loaded subject."""
         if transform is not None and not callable(transform):
             raise SubjectError(f"a transform is callable, got {type(transform).__name__}")
+        check_not_foreign(transform, "SubjectsDataset(subjects, {})")
         self._transform = transform
 
     @property
