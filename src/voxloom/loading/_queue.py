@@ -347,6 +347,7 @@ class Queue(ObservedQueue):
         StateError
             A ValueError, if the state is of a queue with other subjects, seed or plan.
         """
+        self._notice_ranks()  # Lightning loads before anything is asked of the queue
         self._epoch, self._delivered = self._run.restore(state)
         self._faults.replacements.restore(state.get("replaced"))
         self._leave_pass()
