@@ -129,7 +129,10 @@ def infer(
     try:
         with evaluating(model), progress_bar(len(places) if progress else None, "infer") as bar:
             for batch, batch_places in ahead:
-                joiner.add(*predict(model, batch.to(where, non_blocking=True), turns), batch_places)
+                # the last outputs live until these are made: the network's memory, all free at
+                # once, would go back to the system and be taken again page by page
+                outputs = predict(model, batch.to(where, non_blocking=True), turns)
+                joiner.add(*outputs, batch_places)
                 if bar is not None:
                     bar.update(len(batch_places))
             return joiner.finish()

@@ -103,9 +103,11 @@ class ArraySink:
 
         if self._given:
             return None
-        self._array = np.empty((channels, *self._spatial_shape), dtype=np.float32)
+        # torch's memory: NumPy asks for huge pages, for which the system may first move others
         # written here: a page that is read first, as sums are, is brought in twice
-        return torch.from_numpy(self._array).zero_()
+        sums = torch.empty((channels, *self._spatial_shape), dtype=torch.float32).zero_()
+        self._array = sums.numpy()
+        return sums
 
     def write(self, first: int, slab: torch.Tensor) -> None:
         """Copy the slab to its place."""
