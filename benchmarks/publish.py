@@ -29,7 +29,7 @@ def main() -> None:
     asked = parse_arguments()
     if not asked.only_draw:
         machine = describe_machine()
-        peers = measure("peers.py", "--sampling", "label", "--epochs", "4",
+        peers = measure("peers.py", "--sampling", "label", "--epochs", str(asked.epochs),
                         "--repeats", str(asked.repeats), "--loaders", *LOADERS)  # fmt: skip
         peers["runs"] = {name: median_of(runs) for name, runs in peers["runs"]["label"].items()}
         busy = measure("trainer_busy.py", "--skip-mixed", "--loaders", "voxloom", "torchio")
@@ -65,6 +65,7 @@ def load(name: str) -> dict[str, Any]:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=2, help="of each loader beside its peers")
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--only-draw", action="store_true", help="draw what is stored")
     return parser.parse_args()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 from measure.plots import NAMES
@@ -13,7 +14,7 @@ def write_page(peers: dict[str, Any], busy: dict[str, Any]) -> str:
         "<!-- Made by benchmarks/publish.py from benchmarks/results: change those. -->",
         "## Beside the peers",
         _work(peers["workload"], peers["repeats"]),
-        "![Patches a second in each of four epochs, the longest wait for a batch, and the peak "
+        "![Patches a second in each epoch, the longest wait for a batch, and the peak "
         "memory, for each loader; the table below has the figures.]"
         "(images/benchmark-peers.svg)",
         _peers_table(peers["runs"]),
@@ -49,16 +50,21 @@ def _busy_work(work: dict[str, Any]) -> str:
 
 
 def _peers_table(runs: dict[str, Any]) -> str:
+    """Rates of the first epoch, in which caches are filled, of the later ones, and of all."""
+    epochs = len(next(iter(runs.values()))["patches_per_s"])
     rows = [
-        "| loader | first batch s | patches/s by epoch | longest wait s | peak MiB | CPU s |",
-        "|---|---|---|---|---|---|",
+        f"| loader | first batch s | patches/s, epoch 1 | epochs 2 to {epochs}: median (range) "
+        f"| over all {epochs} | longest wait s | peak MiB | CPU s |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    rows += [
-        f"| {NAMES[name]} | {run['first_batch_s']:.2f} "
-        f"| {', '.join(f'{rate:.0f}' for rate in run['patches_per_s'])} "
-        f"| {run['longest_wait_s']:.2f} | {run['peak_mib']:.0f} | {run['cpu_s']:.1f} |"
-        for name, run in runs.items()
-    ]
+    for name, run in runs.items():
+        first, *later = run["patches_per_s"]
+        rows.append(
+            f"| {NAMES[name]} | {run['first_batch_s']:.2f} | {first:.0f} "
+            f"| {statistics.median(later):.0f} ({min(later):.0f} to {max(later):.0f}) "
+            f"| {statistics.harmonic_mean([first, *later]):.0f} "
+            f"| {run['longest_wait_s']:.2f} | {run['peak_mib']:.0f} | {run['cpu_s']:.1f} |"
+        )
     return "\n".join(rows)
 
 
