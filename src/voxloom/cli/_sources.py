@@ -15,6 +15,7 @@ from typing import Any, Final
 from voxloom._errors import CommandError, LayoutError, VolumeNotFoundError
 from voxloom.cli._folder import FoundLayout, find_layout, looks_like_labels
 from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
+from voxloom.subjects._layout_nnunet_prepared import is_prepared_by_nnunet
 
 _TABLES: Final = {".csv", ".tsv"}
 
@@ -182,11 +183,12 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
     if images:
         raise CommandError("--image names columns of a table; for a folder use --glob NAME=PATTERN")
     description = _description(path)
-    if "training" in description or "channel_names" in description or _is_prepared(path):
+    names_images = {"training", "channel_names"} & description.keys()
+    if names_images or is_prepared_by_nnunet(path) or _is_prepared(path):
         _refuse_names(f"{path}, which says it itself,", images, labels)
     if "training" in description:
         return _chosen(SubjectsDataset.from_msd(path), f"Read {path} as a Decathlon data set")
-    if "channel_names" in description:
+    if "channel_names" in description or is_prepared_by_nnunet(path):
         return _chosen(SubjectsDataset.from_nnunet(path), f"Read {path} as nnU-Net's layout")
     if _is_prepared(path):
         from voxloom.prepared import open_prepared
@@ -230,7 +232,8 @@ def _from_layout(path: Path, layout: FoundLayout, labels: Sequence[str]) -> Chos
 
 def _subject(key: str, files: dict[str, Path], names: list[str], marked: Any) -> Subject:
     images: dict[str, Any] = {
-        name: LabelMap(files[name]) if name in marked else ScalarImage(files[name])
+        # a link that leads nowhere is for `check` to report, with all the others
+        name: (LabelMap if name in marked else ScalarImage)(files[name], verify_path=False)
         for name in names
         if name in files
     }
