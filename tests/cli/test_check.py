@@ -37,6 +37,7 @@ def test_links_to_what_was_not_fetched_are_all_reported(voxloom, phantoms, tmp_p
     assert said.code == ExitCode.FOUND
     missing = [one for one in json.loads(said.out)["findings"] if one["code"] == "missing-file"]
     assert [one["subject"] for one in missing] == ["phantom_000", "phantom_002"]
+    assert all("link to '/annex/key', where nothing is: fetch" in one["message"] for one in missing)
 
 
 def test_a_patch_that_does_not_fit_is_found(voxloom, phantoms):
