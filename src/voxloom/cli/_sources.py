@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from voxloom._errors import CommandError, LayoutError, VolumeNotFoundError
+from voxloom.cli._bids import FoundBids, find_bids, is_bids
 from voxloom.cli._folder import FoundLayout, find_layout, looks_like_labels
 from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
+from voxloom.subjects._layout_bids import read_bids
 from voxloom.subjects._layout_nnunet_prepared import is_prepared_by_nnunet
 
 _TABLES: Final = {".csv", ".tsv"}
@@ -194,6 +196,8 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
         from voxloom.prepared import open_prepared
 
         return _chosen(open_prepared(path), f"Read {path} as a prepared store")
+    if is_bids(path) and (found := find_bids(path)).images:
+        return _from_bids(path, found, labels)
     return _from_layout(path, find_layout(path), labels)
 
 
@@ -238,6 +242,18 @@ def _subject(key: str, files: dict[str, Path], names: list[str], marked: Any) ->
         if name in files
     }
     return Subject(subject_id=key, **images)
+
+
+def _from_bids(path: Path, found: FoundBids, labels: Sequence[str]) -> Chosen:
+    _check_known(labels, list(found.images))
+    marked = {*labels} or {name for name in found.images if looks_like_labels(name)}
+    queries = {name: name for name in found.images}
+    subjects = read_bids(path, queries, marked, derivatives=found.derivatives, missing="omit")
+    kinds = (f"{name} ({'label map' if name in marked else 'image'})" for name in found.images)
+    says = f"Read {path} as a BIDS data set: {', '.join(kinds)}"
+    if found.left_out:
+        says += f"; left out: {', '.join(found.left_out)}"
+    return _chosen(SubjectsDataset(subjects), says)
 
 
 def _from_table(path: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:
