@@ -20,6 +20,15 @@ def test_it_stores_what_the_transform_gives(voxloom, phantoms, tmp_path):
     assert open_prepared("store")[2].marked is True
 
 
+def test_the_subject_that_a_transform_fails_on_is_named(voxloom, phantoms, tmp_path):
+    (tmp_path / "failing_training.py").write_text(
+        "def fail(subject):\n    return subject.replace(t1=subject['t2'])\n"
+    )
+    said = voxloom("prepare", phantoms, "store", "--transform", "failing_training:fail")
+    assert (said.code, said.out) == (ExitCode.FAILED, "")
+    assert "'phantom_000' (number 0) cannot be prepared, its transform failed:" in said.err
+
+
 def test_with_patterns_the_only_argument_is_the_folder(voxloom, phantoms):
     said = voxloom("prepare", "store", "--glob", f"t1={phantoms}/{{subject}}_t1.nii.gz")
     assert said.code == ExitCode.OK

@@ -1,6 +1,8 @@
 import json
+import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from voxloom._errors import CommandError
@@ -54,6 +56,24 @@ def test_a_folder_with_a_description_is_read_as_it_says(tmp_path):
     chosen = choose_dataset(tmp_path)
     assert types_of(chosen.dataset) == {"image": "intensity", "label": "label"}
     assert "Decathlon" in chosen.says
+
+
+def test_a_folder_that_nnunet_prepared_is_known(tmp_path):
+    blosc2 = pytest.importorskip("blosc2")
+    folder = tmp_path / "nnUNetPlans_3d_fullres"
+    folder.mkdir()
+    for name in ("a.b2nd", "a_seg.b2nd"):
+        blosc2.asarray(np.zeros((1, 4, 4, 4), np.float32), urlpath=str(folder / name))
+    (tmp_path / "nnUNetPlans.json").write_text(json.dumps({"transpose_forward": [0, 1, 2]}))
+    properties = {
+        "spacing": [1.0, 1.0, 1.0],
+        "bbox_used_for_cropping": [[0, 4]] * 3,
+        "shape_after_cropping_and_before_resampling": (4, 4, 4),
+    }
+    (folder / "a.pkl").write_bytes(pickle.dumps(properties))
+    chosen = choose_dataset(folder)
+    assert types_of(chosen.dataset) == {"image": "intensity", "label": "label"}
+    assert "nnU-Net's layout: 1 subject" in chosen.says
 
 
 def test_a_prepared_store_is_known(phantoms, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import shutil
 from urllib.request import urlopen
 
 import pytest
@@ -68,6 +69,31 @@ def test_patches_that_cannot_be_cut_are_said_before_anything_is_served(
     said = voxloom("view", phantoms, *options)
     assert (said.code, said.out, asked) == (ExitCode.FAILED, "", [])
     assert sentence in said.err
+
+
+@pytest.mark.parametrize(("patches", "is_opened"), [(0, False), (2, True)])
+def test_without_patches_one_header_is_enough(
+    voxloom, phantoms, asked, monkeypatch, patches, is_opened
+):
+    from voxloom.subjects import SubjectsDataset
+
+    calls = []
+    check = SubjectsDataset.check
+    monkeypatch.setattr(SubjectsDataset, "check", lambda *a, **k: calls.append(1) or check(*a, **k))
+    said = voxloom("view", phantoms, "--patches", patches)
+    assert said.code == ExitCode.OK
+    assert bool(calls) == is_opened
+
+
+def test_a_damaged_volume_before_a_good_one_does_not_stop_the_page(
+    voxloom, phantoms, asked, tmp_path
+):
+    shutil.copytree(phantoms, tmp_path / "data")
+    (tmp_path / "data" / "phantom_000_seg.nii.gz").write_text("not a volume" * 40)
+    (tmp_path / "data" / "phantom_000_t1.nii.gz").write_text("not a volume" * 40)
+    said = voxloom("view", "data", "--patches", 0)
+    assert said.code == ExitCode.OK
+    assert "phantom_002" in asked[0]
 
 
 def test_text_that_is_called_a_volume_is_one_sentence(voxloom, tmp_path, asked):

@@ -1,6 +1,7 @@
 """Running a network over volumes: the same as MONAI, whatever is read and written."""
 
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,22 @@ def test_a_border_is_padded_and_cropped_off(padding: Any, edge: float) -> None:
     result = infer(model, image, 4, border=(3, 0, 2), padding_mode=padding)
     assert torch.allclose(result.data, image.data)
     assert seen == {1.0, edge}
+
+
+@pytest.mark.parametrize(("size", "warns"), [(12, False), (13, True), ((64, 6, 6), True)])
+def test_a_patch_of_little_but_padding_is_warned_of(size: Any, warns: bool) -> None:
+    image = ScalarImage(tensor=torch.rand(1, 6, 6, 6))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = infer(lambda batch: batch, image, size)
+    assert torch.allclose(result.data, image.data, atol=1e-6)
+    assert len(caught) == warns
+    for one in caught:
+        whole = size if isinstance(size, tuple) else (size,) * 3
+        assert str(one.message).startswith(
+            f"a patch of {whole} holds more than 8 times the voxels of the volume, (6, 6, 6)"
+        )
+        assert one.filename == __file__
 
 
 def test_labels_are_written_when_a_function_makes_them(

@@ -1,6 +1,8 @@
 """What MONAI's and TorchIO's transforms draw does not depend on who calls them."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import monai.transforms
 import numpy as np
@@ -11,6 +13,7 @@ import torchio
 from voxloom import LabelMap, Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom.adapters import monai as monai_adapter
 from voxloom.adapters import torchio as torchio_adapter
+from voxloom.transforms import canonical, chain
 
 IMAGES = ["t1", "seg"]
 BY_MONAI = monai_adapter.wrap(
@@ -24,6 +27,23 @@ BY_MONAI = monai_adapter.wrap(
 BY_TORCHIO = torchio_adapter.wrap(
     torchio.Compose([torchio.RandomAffine(), torchio.RandomNoise(std=5)])
 )
+
+
+@pytest.mark.parametrize("way", ["alone", "partial", "chain"])
+@pytest.mark.parametrize("transform", [BY_MONAI, BY_TORCHIO], ids=["monai", "torchio"])
+def test_threads_are_refused(transform: Callable[[Subject], Subject], way: str) -> None:
+    wrapped: dict[str, Any] = {
+        "alone": transform, "partial": partial(transform), "chain": chain(canonical, transform),
+    }  # fmt: skip
+    voxels = np.zeros((1, 8, 8, 8), np.float32)
+    dataset = SubjectsDataset([Subject(t1=ScalarImage(tensor=voxels))])
+    options: dict[str, Any] = {"sampler": UniformSampler(4), "num_workers": 2}
+    message = "seeds the global generators that the trainer draws from.*executor='processes'"
+    with pytest.raises(RuntimeError, match=message):
+        Queue(dataset, 4, 2, executor="threads", patch_transform=wrapped[way], **options)
+    dataset.set_transform(wrapped[way])
+    with pytest.raises(RuntimeError, match=message):
+        Queue(dataset, 4, 2, executor="threads", **options)
 
 
 @pytest.mark.parametrize("transform", [BY_MONAI, BY_TORCHIO], ids=["monai", "torchio"])

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from voxloom._errors import PreparedError, SubjectError
+from voxloom._errors import PreparedError, SubjectError, VolumeReadError
 from voxloom.geometry import Box
 from voxloom.io import write_nifti
 from voxloom.prepared import _prepare, open_prepared, prepare
@@ -55,6 +55,32 @@ def layout(request: pytest.FixtureRequest) -> str:
     if request.param == "zarr":
         pytest.importorskip("numcodecs")
     return str(request.param)
+
+
+def fail_on_the_second(subject: Subject) -> Subject:
+    if subject.age == 41:
+        raise ZeroDivisionError("no spacing")
+    return subject
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_the_subject_that_a_transform_fails_on_is_named(tmp_path: Path, num_workers: int) -> None:
+    named = [one.replace(subject_id=f"person-{n}") for n, one in enumerate(subjects())]
+    message = (
+        r"'person-1' \(number 1\) cannot be prepared, its transform failed: "
+        r"ZeroDivisionError: no spacing\. What is done is kept"
+    )
+    with pytest.raises(PreparedError, match=message):
+        prepare(SubjectsDataset(named, fail_on_the_second), tmp_path, num_workers=num_workers)
+    assert len(list((tmp_path / "subjects").iterdir())) == 1
+
+
+def test_a_file_that_is_damaged_is_named_as_it_is_elsewhere(tmp_path: Path) -> None:
+    path = Path(write_nifti(tmp_path / "t1.nii.gz", np.ones((1, 9, 9, 9), np.int16)))
+    path.write_bytes(path.read_bytes()[:-30])
+    dataset = SubjectsDataset([Subject(t1=ScalarImage(path))], double)
+    with pytest.raises(VolumeReadError, match=r"t1\.nii\.gz: cannot be decoded"):
+        prepare(dataset, tmp_path / "store")
 
 
 def test_subjects_come_back_as_the_transform_made_them(tmp_path: Path, layout: str) -> None:

@@ -50,6 +50,25 @@ def test_columns_are_named_where_the_table_does_not_say(volume: Write, tmp_path:
     assert int(subject.t1.data.max()) == 3
 
 
+def test_a_spreadsheet_may_put_semicolons_between_cells(volume: Write, tmp_path: Path) -> None:
+    volume("a.nii", 3)
+    table = tmp_path / "people.csv"
+    table.write_text("\ufeffid;t1:intensity;note\n1;a.nii;3,5\n", encoding="utf-8")
+    [subject] = SubjectsDataset.from_csv(table)
+    assert (int(subject.t1.data.max()), subject.note) == (3, "3,5")
+
+
+def test_images_are_of_the_class_of_their_type(volume: Write) -> None:
+    path = volume("a.nii")
+    row = {"id": 1, "t1": path, "seg": path, "likely": path}
+    [subject] = SubjectsDataset.from_csv(
+        [row], images=["t1"], labels=["seg"], sampling_maps=["likely"]
+    ).dry_iter()
+    kinds = [type(subject[name]) for name in ("t1", "seg", "likely")]
+    assert kinds == [ScalarImage, LabelMap, Image]
+    assert subject.likely.type == "sampling_map"
+
+
 def test_rows_and_data_frames_are_tables(volume: Write) -> None:
     row: dict[str, Any] = {"id": 7, "t1": volume("t1.nii"), "age": 3}
 
@@ -73,6 +92,14 @@ def test_rows_and_data_frames_are_tables(volume: Write) -> None:
         ("id,t1\n", {"images": ["t1"]}, r"has no rows"),
         ("id,t1\n1,a.nii,3\n", {"images": ["t1"]}, r"row 1 has more or fewer cells"),
         ("id,t1\n1,a.nii\n1,a.nii\n", {"images": ["t1"]}, r"the subject id '1' is there twice"),
+        ("id,t1,t1\n1,a.nii,a.nii\n", {"images": ["t1"]}, r"several columns \['t1'\]"),
+        ("id,t1,t1:label\n1,a.nii,a.nii\n", {}, r"columns \['t1'\] with and without a type"),
+        ("id,t1\n1,a.nii\n", {"images": "t1"}, r"given as a list, \['t1'\], got 't1'"),
+        (
+            "id,t1\n1,a.nii\n",
+            {"images": ["t1"], "labels": ["t1"]},
+            r"'t1' is said to be intensity and label",
+        ),
         ("id,t1,keys\n1,a.nii,2\n", {"images": ["t1"]}, r"row 1 \(1\): .*anything called 'keys'"),
     ],
 )

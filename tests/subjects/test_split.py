@@ -145,6 +145,17 @@ def test_a_split_that_cannot_be_is_refused(
         dataset.split(**arguments)
 
 
+@pytest.mark.parametrize("count", [1, 0, 2.5, True, "3"])
+def test_folds_are_at_least_two(dataset: SubjectsDataset, count: Any) -> None:
+    with pytest.raises(SplitError, match=r"folds are a whole number of at least 2, got"):
+        dataset.folds(count)
+
+
+def test_a_seed_is_a_whole_number(dataset: SubjectsDataset) -> None:
+    with pytest.raises(SplitError, match=r"seed is a whole number, got 'a'"):
+        dataset.split([1, 1], seed="a")  # type: ignore[arg-type]
+
+
 def test_one_person_cannot_be_in_two_parts() -> None:
     people = [{"subject_id": "a", "visit": n} for n in range(4)]
     with pytest.raises(SplitError, match=r"'a' is there 4 times; ids must be unique"):

@@ -36,6 +36,21 @@ def test_what_is_drawn_comes_from_rng() -> None:
     assert first.drawn != second.drawn
 
 
+def test_a_chain_may_work_in_threads_if_nothing_in_it_draws_from_all_generators() -> None:
+    assert not chain(partial(crop_or_pad, spatial_shape=4), z_score, with_own_draw).seeds_globals
+    assert chain(z_score, with_global_draws).seeds_globals
+    assert chain(z_score, chain(with_global_draws)).seeds_globals
+    own = chain(z_score, with_own_draw)
+    draws = []
+    for options in ({}, {"num_workers": 2, "executor": "threads"}):
+        with Queue(
+            SubjectsDataset([SUBJECT] * 2, own), 4, 2, UniformSampler(4), seed=5, **options
+        ) as queue:
+            [batch] = queue.batches(4)
+        draws.append(batch["own"].tolist())
+    assert draws[0] == draws[1]
+
+
 def test_a_chain_can_be_pickled() -> None:
     transform = chain(canonical, partial(z_score, images=["t1"]))
     again = pickle.loads(pickle.dumps(transform))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
@@ -86,6 +86,9 @@ def wrap(transform: Callable[..., Any], keys: Sequence[str] | None = None) -> Mo
 @dataclass(frozen=True, slots=True)
 class MonaiTransform:
     """A transform of MONAI that takes and gives subjects. Made by `wrap`."""
+
+    seeds_globals: ClassVar[bool] = True
+    """Some of MONAI's draw from NumPy's or torch's generators: workers are processes."""
 
     transform: Callable[..., Any]
     keys: tuple[str, ...] | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, ClassVar, Final, final
 
 from voxloom._errors import TransformError
 from voxloom._extras import import_extra
@@ -71,6 +71,9 @@ def wrap(transform: Callable[[Any], Any]) -> TorchioTransform:
 @dataclass(frozen=True, slots=True)
 class TorchioTransform:
     """A transform of TorchIO that takes and gives our subjects. Made by `wrap`."""
+
+    seeds_globals: ClassVar[bool] = True
+    """TorchIO draws from torch's generator: workers are processes."""
 
     transform: Callable[[Any], Any]
 

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from voxloom._errors import CommandError, LayoutError, VolumeNotFoundError
+from voxloom.cli._bids import FoundBids, find_bids, is_bids
 from voxloom.cli._folder import FoundLayout, find_layout, looks_like_labels
 from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
+from voxloom.subjects._layout_bids import read_bids
+from voxloom.subjects._layout_nnunet_prepared import is_prepared_by_nnunet
 
 _TABLES: Final = {".csv", ".tsv"}
 
@@ -182,16 +185,19 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
     if images:
         raise CommandError("--image names columns of a table; for a folder use --glob NAME=PATTERN")
     description = _description(path)
-    if "training" in description or "channel_names" in description or _is_prepared(path):
+    names_images = {"training", "channel_names"} & description.keys()
+    if names_images or is_prepared_by_nnunet(path) or _is_prepared(path):
         _refuse_names(f"{path}, which says it itself,", images, labels)
     if "training" in description:
         return _chosen(SubjectsDataset.from_msd(path), f"Read {path} as a Decathlon data set")
-    if "channel_names" in description:
+    if "channel_names" in description or is_prepared_by_nnunet(path):
         return _chosen(SubjectsDataset.from_nnunet(path), f"Read {path} as nnU-Net's layout")
     if _is_prepared(path):
         from voxloom.prepared import open_prepared
 
         return _chosen(open_prepared(path), f"Read {path} as a prepared store")
+    if is_bids(path) and (found := find_bids(path)).images:
+        return _from_bids(path, found, labels)
     return _from_layout(path, find_layout(path), labels)
 
 
@@ -230,11 +236,24 @@ def _from_layout(path: Path, layout: FoundLayout, labels: Sequence[str]) -> Chos
 
 def _subject(key: str, files: dict[str, Path], names: list[str], marked: Any) -> Subject:
     images: dict[str, Any] = {
-        name: LabelMap(files[name]) if name in marked else ScalarImage(files[name])
+        # a link that leads nowhere is for `check` to report, with all the others
+        name: (LabelMap if name in marked else ScalarImage)(files[name], verify_path=False)
         for name in names
         if name in files
     }
     return Subject(subject_id=key, **images)
+
+
+def _from_bids(path: Path, found: FoundBids, labels: Sequence[str]) -> Chosen:
+    _check_known(labels, list(found.images))
+    marked = {*labels} or {name for name in found.images if looks_like_labels(name)}
+    queries = {name: name for name in found.images}
+    subjects = read_bids(path, queries, marked, derivatives=found.derivatives, missing="omit")
+    kinds = (f"{name} ({'label map' if name in marked else 'image'})" for name in found.images)
+    says = f"Read {path} as a BIDS data set: {', '.join(kinds)}"
+    if found.left_out:
+        says += f"; left out: {', '.join(found.left_out)}"
+    return _chosen(SubjectsDataset(subjects), says)
 
 
 def _from_table(path: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:

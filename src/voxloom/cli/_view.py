@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from voxloom.cli._sampling import describe_sampler
 from voxloom.cli._sources import Chosen, subject_of_files
 from voxloom.cli._terminal import note, serve
 from voxloom.cli._typer import Argument, AsJson, Option, Port, Seed
+from voxloom.patches import PatchSampler
+from voxloom.subjects import SubjectsDataset
 
 EXAMPLES = """[bold]Examples:[/bold]
 
@@ -47,14 +50,13 @@ def view(
 ) -> int:
     """Show volumes in the browser, with sampled patches as boxes, until Ctrl-C."""
     chosen = _choose(sources or [], data)
-    cutter = cutting.make_sampler(chosen.dataset, chosen.dataset.check())
-    if patches:
-        with suppress(VolumeReadError):  # the page says which files are damaged
-            cutter.prepare(chosen.dataset.dry_iter()[0])
+    cutter = _make_cutter(cutting, chosen.dataset) if patches else None
+    if cutter is None:
+        _check_any_opens(chosen.dataset)
     found = {
         "source": chosen.says,
         "subjects": len(chosen.dataset),
-        "sampler": describe_sampler(cutter) if patches else None,
+        "sampler": None if cutter is None else describe_sampler(cutter),
         "patches": patches,
     }
     if not as_json:
@@ -63,10 +65,30 @@ def view(
             note(f"boxes: {patches} patches by {found['sampler']}, seed {seed}")
     from voxloom.view import serve_volumes
 
-    shown = cutter if patches else None
-    with serve_volumes(chosen.dataset, shown, patches or 1, seed=seed, port=port) as server:
+    with serve_volumes(chosen.dataset, cutter, patches or 1, seed=seed, port=port) as server:
         serve(server, found, as_json=as_json)
     return ExitCode.OK
+
+
+def _make_cutter(cutting: PatchOptions, dataset: SubjectsDataset) -> PatchSampler:
+    cutter = cutting.make_sampler(dataset, dataset.check())
+    with suppress(VolumeReadError):  # the page says which files are damaged
+        cutter.prepare(dataset.dry_iter()[0])
+    return cutter
+
+
+def _check_any_opens(dataset: SubjectsDataset) -> None:
+    """Raise VolumeReadError if there is nothing to show; one header that opens is enough."""
+    why = "there is none"
+    for subject in dataset.dry_iter():
+        for image in subject.get_images(intensity_only=False):
+            try:
+                _ = copy(image).space  # of a copy: the data set must not keep what is opened
+            except VolumeReadError as error:
+                why = str(error)
+            else:
+                return
+    raise VolumeReadError(f"no volume could be read: {why}")
 
 
 def _choose(given: Sequence[Path], data: DataOptions) -> Chosen:

@@ -16,7 +16,13 @@ from voxloom.inference._cutters import choose_cutter
 from voxloom.inference._network import Model, device_of, evaluating, flip_sets, pack, predict
 from voxloom.inference._read_ahead import read_ahead
 from voxloom.inference._sinks import Sink, check_outs, open_sink, sweep_axis
-from voxloom.inference._tiling import BlendMode, blending_window, order_of, plan_tiles
+from voxloom.inference._tiling import (
+    BlendMode,
+    blending_window,
+    order_of,
+    plan_tiles,
+    warn_of_padding,
+)
 from voxloom.patches import Grid
 from voxloom.patches._padding import PaddingMode, parse_padding_mode
 from voxloom.subjects import Image, Subject
@@ -77,7 +83,8 @@ def infer(
         Where to write: ``.zarr`` and ``.nii`` at bounded memory, ``.nii.gz`` at the end, or
         an array ``(C, W, H, D)``. In memory if None.
     padding_mode : 'constant', 'edge', 'reflect' or number
-        What lies outside of the volume, where patches reach beyond it.
+        What lies outside of the volume, where patches reach beyond it. Where a patch holds more
+        than eight times the voxels of the volume, a UserWarning says so.
     border : int or three int
         How far patches reach beyond the volume, so that voxels at its border are not at the
         border of a patch. A volume smaller than a patch is continued in any case.
@@ -115,6 +122,7 @@ def infer(
     """
     inputs = _inputs(subject, images)
     grid = plan_tiles(inputs[0].spatial_shape, patch_size, overlap, border, stride)
+    warn_of_padding(grid)
     if type(batch_size) is not int or batch_size < 1:
         raise InferenceError(f"batch_size is a positive integer, got {batch_size!r}")
     outs = _outs(out)

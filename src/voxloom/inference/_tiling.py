@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from itertools import product
 from typing import Any, Final, Literal, get_args
 
@@ -18,6 +19,7 @@ BlendMode = Literal["gaussian", "average", "hann"]
 
 _MODES: Final = get_args(BlendMode)
 _LEAST_WEIGHT: Final = 1e-3
+_MOST_PADDED: Final = 8  # twice the length of each axis
 
 
 def plan_tiles(
@@ -64,6 +66,21 @@ def plan_tiles(
     axes = zip(spatial_shape, size, three(overlap), three(border), strict=True)
     shared, borders, padded = zip(*(_axis(*axis, stride) for axis in axes), strict=True)
     return Grid(spatial_shape, size, shared, borders, padded)
+
+
+def warn_of_padding(grid: Grid) -> None:
+    """Warn where a patch is nearly all padding: a size in mm, or one of another data set.
+
+    MONAI pads as well, and does not say so: a network then sees little else than what was
+    made up, and what it returns for the volume is seldom what was wanted.
+    """
+    if math.prod(grid.patch_size) > _MOST_PADDED * math.prod(grid.spatial_shape):
+        warnings.warn(
+            f"a patch of {grid.patch_size} holds more than {_MOST_PADDED} times the voxels of the "
+            f"volume, {grid.spatial_shape}, and is padded; give a smaller patch_size, or resample "
+            "the volume to the spacing that the network was trained with",
+            stacklevel=3,  # of infer
+        )
 
 
 def three(value: Any) -> tuple[Any, Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import random
 import sys
@@ -52,6 +53,17 @@ def takes_rng(function: Callable[..., Any]) -> bool:
         return "rng" in inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False
+
+
+def seeds_globals(function: Callable[..., Any]) -> bool:
+    """Tell whether a callable takes ``rng`` and seeds the global generators from it.
+
+    It then says so by an attribute of this name, as wrapped transforms of MONAI and TorchIO
+    do: their results are repeatable in a process of their own, and not beside a trainer.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    return bool(getattr(function, "seeds_globals", False))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from voxloom._errors import QueueError
 from voxloom.loading._bench import Bench
 from voxloom.loading._board import Board, Position
 from voxloom.loading._messages import Command, Event, Open, Ready, failure
-from voxloom.loading._seeding import takes_rng
+from voxloom.loading._seeding import seeds_globals, takes_rng
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._work import WorkSpec
 from voxloom.subjects import SubjectsDataset
@@ -44,7 +44,7 @@ class ThreadExecutor:
     Raises
     ------
     QueueError
-        If a transform does not take its generator as an argument.
+        If a transform does not take its generator as an argument, or seeds the global ones.
     """
 
     def __init__(self, spec: WorkSpec, memory: SlotMemory, num_workers: int) -> None:
@@ -141,8 +141,14 @@ def _check_draws(spec: WorkSpec) -> None:
             f"draw from the global generators; use executor='processes'"
         )
     for name, transform in (("transform", dataset.transform), ("patch", spec.patch_transform)):
+        label = "patch_transform" if name == "patch" else "transform of the data set"
+        if transform is not None and seeds_globals(transform):
+            raise QueueError(
+                f"with executor='threads' the {label} cannot be {transform!r}, which seeds the "
+                "global generators that the trainer draws from, and keeps what it draws in "
+                "itself; use executor='processes'"
+            )
         if transform is not None and not takes_rng(transform):
-            label = "patch_transform" if name == "patch" else "transform of the data set"
             raise QueueError(
                 f"with executor='threads' the {label} takes its generator as the argument rng, "
                 f"since the global ones are the trainer's; {transform!r} does not. Give it that "

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from voxloom._errors import PreparedError, SubjectError
+from voxloom._errors import PreparedError, SubjectError, VolumeReadError
 from voxloom._progress import progress_bar
 from voxloom.geometry import Shape3
 from voxloom.prepared._key import subject_key, transform_key
@@ -124,10 +124,22 @@ class _Job:
         plain = type(self.dataset).__getitem__ is SubjectsDataset.__getitem__
         if plain and self.dataset.transform is None:
             return self.dataset.dry_iter()[number]
-        subject = self.dataset[number]
+        subject = self._made(number)
         if number == 0:
-            _check_same(subject, self.dataset[number])
+            _check_same(subject, self._made(number))
         return subject
+
+    def _made(self, number: int) -> Subject:
+        try:
+            return self.dataset[number]
+        except (VolumeReadError, MemoryError):  # the first names its file
+            raise
+        except Exception as error:
+            which = self.dataset.dry_iter()[number].describe()
+            raise PreparedError(
+                f"{which} (number {number}) cannot be prepared, its transform failed: "
+                f"{type(error).__name__}: {error}. What is done is kept, run it again to go on"
+            ) from error
 
 
 def _run(job: _Job, count: int, num_workers: int) -> list[str]:

@@ -19,6 +19,7 @@ from voxloom.subjects._check_report import CheckReport, ImageRow
 from voxloom.subjects._image import Image
 from voxloom.subjects._keys import LABEL
 from voxloom.subjects._subject import Subject
+from voxloom.subjects._volume_files import explain_lost
 
 MOST_THREADS = 16
 
@@ -103,7 +104,9 @@ def _row(
         )
     except (VoxloomError, OSError, MemoryError) as error:
         missing = isinstance(error, FileNotFoundError)
-        return ImageRow(**place, problem=str(error), missing=missing)
+        links = [file for file in map(Path, texts) if file.is_symlink() and not file.exists()]
+        problem = f"there is no file {explain_lost(links[0])}" if links else str(error)
+        return ImageRow(**place, problem=problem, missing=missing)
 
 
 def _apart(first: Image, image: Image, *, voxels: bool) -> float | None:

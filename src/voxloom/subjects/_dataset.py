@@ -16,13 +16,12 @@ from voxloom.subjects._check_report import CheckReport
 from voxloom.subjects._collate import split_batch, teach_default_collate
 from voxloom.subjects._foreign import check_not_foreign
 from voxloom.subjects._image import Image
-from voxloom.subjects._keys import INTENSITY, LABEL, SAMPLING_MAP
 from voxloom.subjects._layout_bids import read_bids
 from voxloom.subjects._layout_glob import read_glob
 from voxloom.subjects._layout_msd import read_msd
 from voxloom.subjects._layout_nnunet import read_nnunet
-from voxloom.subjects._layout_table import Table, read_table, write_table
-from voxloom.subjects._split import split_indices
+from voxloom.subjects._layout_table import Table, read_table, types_of, write_table
+from voxloom.subjects._split import fold_shares, split_indices
 from voxloom.subjects._subject import Subject, as_subject
 
 Transform = Callable[[Subject], Subject]
@@ -263,7 +262,7 @@ class SubjectsDataset:
         Parameters
         ----------
         table : path, data frame or rows
-            ``.csv`` or ``.tsv`` in UTF-8, a pandas data frame, or mappings.
+            ``.csv``, also with semicolons, or ``.tsv`` in UTF-8, a pandas data frame, or mappings.
         images, labels, sampling_maps : collections of str
             Columns that hold paths, by the type of the image.
         subject_id : str, optional
@@ -288,11 +287,7 @@ class SubjectsDataset:
         voxloom._errors.VolumeNotFoundError: the table, row 1 (1): there is no 't1', expected at \
 a.nii; give missing='skip' or missing='omit' if that is as it should be
         """
-        types = {
-            **dict.fromkeys(images, INTENSITY),
-            **dict.fromkeys(labels, LABEL),
-            **dict.fromkeys(sampling_maps, SAMPLING_MAP),
-        }
+        types = types_of(intensity=images, label=labels, sampling_map=sampling_maps)
         return cls(read_table(table, types, subject_id, missing), transform)
 
     @classmethod
@@ -413,7 +408,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         >>> [(len(train), len(validation)) for train, validation in dataset.folds(4)]
         [(7, 3), (7, 3), (8, 2), (8, 2)]
         """
-        parts = split_indices(self._subjects, [1] * count, seed, group, stratify)
+        parts = split_indices(self._subjects, fold_shares(count), seed, group, stratify)
         everyone = set(range(len(self)))
         return tuple(
             (self._taken(sorted(everyone.difference(part))), self._taken(part)) for part in parts

@@ -23,7 +23,7 @@ from voxloom.subjects._layout_subject import make_subject
 from voxloom.subjects._subject import Subject
 from voxloom.subjects._volume_files import explain_lost, listed, parse_missing, spelled
 
-_DESCRIPTION: Final = "dataset_description.json"
+DESCRIPTION: Final = "dataset_description.json"
 _PARTICIPANTS: Final = "participants.tsv"
 
 Visit = tuple[str, str | None]
@@ -81,9 +81,9 @@ def read_bids(
 def _checked_root(root: Path) -> Path:
     if not root.is_dir():
         raise VolumeNotFoundError(f"there is no BIDS folder {str(root)!r}; check the path")
-    if not (root / _DESCRIPTION).is_file():
+    if not (root / DESCRIPTION).is_file():
         raise LayoutError(
-            f"{root} has no {_DESCRIPTION}, which every BIDS data set and every derivative has; "
+            f"{root} has no {DESCRIPTION}, which every BIDS data set and every derivative has; "
             "give the folder that holds it"
         )
     return root
@@ -102,7 +102,7 @@ def _derived(top: Path, derivative: str | os.PathLike[str]) -> Path:
 def _visits(roots: list[Path], wanted: Mapping[str, BidsQuery]) -> Files:
     visits: Files = defaultdict(dict)
     for root in roots:
-        for visit, path, name, datatype in _files(root):
+        for visit, path, name, datatype in bids_files(root):
             images = visits[visit]
             for image, query in wanted.items():
                 if not query.accepts(name, datatype):
@@ -113,7 +113,8 @@ def _visits(roots: list[Path], wanted: Mapping[str, BidsQuery]) -> Files:
     return visits
 
 
-def _files(root: Path) -> Iterator[tuple[Visit, Path, BidsName, str]]:
+def bids_files(root: Path) -> Iterator[tuple[Visit, Path, BidsName, str]]:
+    """Yield the volumes of a root: whose each is, its path, its name and its datatype."""
     for participant in sorted(folder for folder in root.glob("sub-*") if folder.is_dir()):
         sessions = sorted(folder for folder in participant.glob("ses-*") if folder.is_dir())
         for folder in sessions or [participant]:
@@ -145,7 +146,7 @@ def _explain_several(image: str, one: Path, other: Path, visit: Visit) -> str:
 
 
 def _suffixes(roots: list[Path]) -> str:
-    found = {name.suffix for root in roots for _, _, name, _ in _files(root)}
+    found = {name.suffix for root in roots for _, _, name, _ in bids_files(root)}
     return f"its volumes have the suffixes {listed(sorted(found), 12) or 'of none'}"
 
 

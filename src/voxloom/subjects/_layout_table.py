@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.subjects._cells import format_cell, parse_cell
-from voxloom.subjects._image import Image
+from voxloom.subjects._image import Image, LabelMap, ScalarImage
 from voxloom.subjects._keys import INTENSITY, LABEL, SAMPLING_MAP
 from voxloom.subjects._layout_subject import make_subject
 from voxloom.subjects._paths import OnePath, Url, path_of
@@ -27,6 +27,7 @@ Table = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
 """A CSV or TSV file, a pandas data frame, or rows as mappings."""
 
 _TYPES: Final = (INTENSITY, LABEL, SAMPLING_MAP)
+_CLASSES: Final[Mapping[str, type[Image]]] = {INTENSITY: ScalarImage, LABEL: LabelMap}
 
 
 def read_table(
@@ -41,6 +42,7 @@ def read_table(
     if not rows:
         raise LayoutError(f"{where} has no rows")
     columns = list(rows[0])
+    _check_once(columns, where)
     names = {column: column.rpartition(":")[0] if _type_in(column) else column
              for column in columns}  # fmt: skip
     kinds = {names[column]: _type_in(column) for column in columns if _type_in(column)}
@@ -62,6 +64,29 @@ def read_table(
     return subjects
 
 
+def types_of(**columns: Any) -> dict[str, str]:
+    """Return the type of each column, given the columns of each type.
+
+    Raises
+    ------
+    LayoutError
+        If columns are not in a collection, or one has two types.
+
+    Examples
+    --------
+    >>> types_of(intensity=["t1"], label=["seg"])
+    {'t1': 'intensity', 'seg': 'label'}
+    """
+    types: dict[str, str] = {}
+    for kind, names in columns.items():
+        if isinstance(names, str):
+            raise LayoutError(f"columns are given as a list, [{names!r}], got {names!r}")
+        for name in names:
+            if types.setdefault(name, kind) != kind:
+                raise LayoutError(f"the column {name!r} is said to be {types[name]} and {kind}")
+    return types
+
+
 def write_table(subjects: Sequence[Subject], path: str | os.PathLike[str]) -> None:
     """Write the paths and metadata of subjects as a table. See `to_csv`."""
     target = Path(path)
@@ -80,8 +105,12 @@ def _rows_of(table: Any) -> tuple[list[Mapping[str, Any]], Path, str]:
     path = Path(table).expanduser()
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=_delimiter(path), strict=True)
+            header = file.readline()
+            file.seek(0)
+            delimiter = ";" if _is_by_semicolons(header) else _delimiter(path)
+            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
             rows = list(reader)
+            _check_header(reader.fieldnames or [], path)
     except FileNotFoundError as error:
         raise VolumeNotFoundError(f"there is no table {str(path)!r}; check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -90,9 +119,27 @@ def _rows_of(table: Any) -> tuple[list[Mapping[str, Any]], Path, str]:
     if ragged:
         raise LayoutError(
             f"{path}: row {ragged[0]} has more or fewer cells than the header; a cell that holds "
-            f"{_delimiter(path)!r} is written in double quotes"
+            f"{delimiter!r} is written in double quotes"
         )
     return rows, path.parent, str(path)
+
+
+def _is_by_semicolons(header: str) -> bool:
+    """Return whether a table has semicolons between cells, as where commas are in numbers."""
+    return ";" in header and "," not in header and "\t" not in header
+
+
+def _check_header(names: Sequence[str], path: Path) -> None:
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise LayoutError(f"{path} has several columns {twice}; give each a name of its own")
+
+
+def _check_once(columns: Sequence[str], where: str) -> None:
+    untyped = [column.rpartition(":")[0] for column in columns if _type_in(column)]
+    twice = sorted({*untyped} & {*columns})
+    if twice:
+        raise LayoutError(f"{where} has columns {twice} with and without a type; keep one of each")
 
 
 def _delimiter(path: Path) -> str:
@@ -143,7 +190,8 @@ def _images(
         found = [_found(path, folder) for path in paths]
         files = [file for file in found if file is not None]
         if paths and len(files) == len(paths):
-            images[name] = Image(files[0] if len(files) == 1 else files, type=kind)
+            made = _CLASSES.get(kind, Image)
+            images[name] = made(files[0] if len(files) == 1 else files, type=kind)
         elif missing == "skip":
             return None
         elif missing == "raise":

@@ -51,6 +51,8 @@ def split_indices(
     [8, 2]
     """
     weights = _checked_shares(shares)
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise SplitError(f"seed is a whole number, got {seed!r}")
     units = _units(subjects, group)
     strata: dict[str, list[str]] = defaultdict(list)
     for unit, members in units.items():
@@ -129,6 +131,24 @@ def _item(subject: Mapping[str, Any], name: str, what: str) -> Any:
             f"with subject.replace({name}=...)"
         )
     return subject[name]
+
+
+def fold_shares(count: int) -> list[float]:
+    """Return the shares of so many folds.
+
+    Raises
+    ------
+    SplitError
+        If they are fewer than two.
+
+    Examples
+    --------
+    >>> fold_shares(3)
+    [1.0, 1.0, 1.0]
+    """
+    if isinstance(count, bool) or not hasattr(count, "__index__") or count < 2:
+        raise SplitError(f"folds are a whole number of at least 2, got {count!r}")
+    return [1.0] * int(count)
 
 
 def _checked_shares(shares: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from voxloom._errors import TransformError
 from voxloom._random import draw_word
-from voxloom.loading._seeding import seeded_globals, takes_rng
+from voxloom.loading._seeding import seeded_globals, seeds_globals, takes_rng
 from voxloom.subjects import Subject, Transform, as_subject
 
 
@@ -54,6 +54,14 @@ class Chain:
     """Transforms that are applied in order. Made by `chain`."""
 
     transforms: tuple[Transform, ...]
+
+    @property
+    def seeds_globals(self) -> bool:
+        """Whether one of them draws from the global generators: workers are processes then."""
+        return any(
+            seeds_globals(one) or not (takes_rng(one) or _draws_nothing(one))
+            for one in self.transforms
+        )
 
     def __call__(self, subject: Subject, rng: np.random.Generator | None = None) -> Subject:
         """Return the subject after all transforms.
