@@ -111,6 +111,26 @@ def test_a_plain_data_loader_gives_the_same_patches(saved: tuple[Path, list[Any]
     assert train(PlainModule(DataLoader(make_queue(), batch_size=5))).seen == seen
 
 
+@pytest.mark.parametrize("step", [4, 5, 7])
+def test_a_plain_data_loader_resumes_with_the_state_in_the_data_module(
+    saved: tuple[Path, list[Any]], tmp_path: Path, step: int
+) -> None:
+    class Stateful(PlainModule):
+        def state_dict(self) -> dict[str, Any]:
+            return self.loader.dataset.state_dict()
+
+        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            self.loader.dataset.load_state_dict(state_dict)
+
+    def make_data() -> Stateful:
+        return Stateful(DataLoader(make_queue(), batch_size=5))
+
+    keep = ModelCheckpoint(tmp_path, every_n_train_steps=step, save_top_k=-1, filename="{step}")
+    train(make_data(), callbacks=[keep], max_steps=step)
+    _, seen = saved
+    assert train(make_data(), resume=tmp_path / f"step={step}.ckpt").seen == seen[step:]
+
+
 def test_limited_epochs_begin_where_whole_ones_do(saved: tuple[Path, list[Any]]) -> None:
     _, seen = saved
     limited = train(PatchDataModule(make_queue, 5), limit_train_batches=2).seen

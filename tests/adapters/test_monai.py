@@ -185,6 +185,37 @@ def test_a_file_is_known_to_monai_by_its_name(tmp_path: Any) -> None:
     assert items["t1"].meta["filename_or_obj"] == str(path)
 
 
+def test_a_channel_is_there_for_those_who_ensure_it(subject: Subject) -> None:
+    changed = wrap(mt.EnsureChannelFirstd(ALL))(subject, rng=0)
+    assert changed.t1.shape == subject.t1.shape
+    np.testing.assert_array_equal(changed.t1.array, subject.t1.array)
+
+
+def test_reading_what_is_read_is_told_to_be_left_out(subject: Subject) -> None:
+    reads = mt.Compose([mt.LoadImaged(["t1", "seg"]), mt.ScaleIntensityd(["t1"])])
+    with pytest.raises(TransformError, match=r"leave LoadImaged out: ScalarImage\(path\)"):
+        wrap(reads)(subject, rng=0)
+
+
+def test_an_error_of_a_transform_is_its_own(subject: Subject) -> None:
+    def fail(tensor: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("not today")
+
+    for transform in (mt.Lambdad("t1", fail), mt.Compose([mt.Lambdad("t1", fail)])):
+        with pytest.raises(RuntimeError, match=r"not today|applying transform"):
+            wrap(transform)(subject, rng=0)
+
+
+def test_plain_tensors_are_no_images_by_themselves() -> None:
+    with pytest.raises(TransformError, match=r"\['t1'\] are no MetaTensors.*set_track_meta"):
+        to_subject({"t1": torch.zeros(1, 2, 2, 2), "age": 3})
+
+
+def test_a_class_is_not_a_transform() -> None:
+    with pytest.raises(TransformError, match=r"wrap\(ScaleIntensityd\(\.\.\.\)\)"):
+        wrap(mt.ScaleIntensityd)
+
+
 def test_an_array_transform_needs_keys(subject: Subject) -> None:
     with pytest.raises(TransformError, match=r"ScaleIntensity takes arrays.*ScaleIntensityd\("):
         wrap(mt.ScaleIntensity())

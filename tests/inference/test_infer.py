@@ -54,6 +54,14 @@ def test_the_result_is_that_of_monai(
     assert np.array_equal(result.affine, AFFINE)
 
 
+@pytest.mark.parametrize("mode", ["gaussian", "average", "hann"])
+def test_a_voxel_that_is_not_a_number_spoils_itself_only(image: ScalarImage, mode: Any) -> None:
+    voxels = image.array.copy()
+    voxels[0, 9, 8, 7] = np.nan
+    result = infer(lambda batch: batch, image.with_data(voxels), 8, 0.5, mode=mode)
+    assert np.allclose(result.array, voxels, equal_nan=True)
+
+
 def test_on_a_real_brain_the_result_is_that_of_monai(network: torch.nn.Module) -> None:
     t1 = voxloom.datasets.MNI152().t1[30:170, 30:200, 40:140]
     scaled = t1.with_data(t1.data.float() / 255)

@@ -245,3 +245,29 @@ def test_a_box_on_a_network_filesystem_is_read_without_a_map(
     patch = source.read(box)
     np.testing.assert_array_equal(patch, np.moveaxis(several, -1, 0)[(slice(None), *box.slices)])
     assert patch.dtype == np.int16
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="reads Linux's list of maps")
+def test_release_leaves_no_page_of_a_map_in_memory_and_the_voxels_readable(tmp_path: Path) -> None:
+    voxels = np.arange(64 * 64 * 64, dtype=np.int16).reshape(64, 64, 64)
+    path = write_nifti(tmp_path / "volume.nii", voxels[None])
+    source = NiftiSource(path)
+    before = source.read().copy()
+    assert _resident_kib(path) >= voxels.nbytes // 1024
+    source.release()
+    assert _resident_kib(path) == 0
+    np.testing.assert_array_equal(source.read(), before)
+
+
+def test_release_of_what_is_not_mapped_does_nothing(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "volume.nii.gz", np.ones((1, 4, 4, 4), dtype=np.int16))
+    source = NiftiSource(path)
+    source.release()
+    assert source.read().sum() == 64
+
+
+def _resident_kib(path: str) -> int:
+    lines = Path("/proc/self/smaps").read_text("utf-8").splitlines()
+    found = [n for n, line in enumerate(lines) if line.endswith(path)]
+    rss = [next(line for line in lines[n:] if line.startswith("Rss:")).split()[1] for n in found]
+    return sum(map(int, rss))

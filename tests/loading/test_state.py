@@ -185,3 +185,18 @@ def test_resumes_where_epochs_differ_in_length(make_queue: MakeQueue, options: A
 def test_a_state_is_small_whatever_the_data(make_queue: MakeQueue) -> None:
     queue = make_queue(count=300, samples=9, seed=2**63)
     assert len(json.dumps(queue.state_dict())) < 600
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_state_is_loaded_for_ranks_that_came_to_be_since(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch, sign: Sign, num_workers: int
+) -> None:
+    ranked = make_queue(rank=1, world=2)
+    batches = ranked.batches(2)
+    next(batches)
+    state = ranked.state_dict()
+    early = make_queue(num_workers=num_workers)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    early.load_state_dict(state)
+    assert sign(early.batches(2)) == sign(batches)

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDERS = (".ci", "benchmarks", "docs", "examples", "src", "tests")
 WRITTEN = {".py", ".md", ".toml", ".txt", ".yml", ".yaml", ".cfg", ".css", ".html", ".js", ""}
-NOT_OURS = {"__pycache__", "_build", "vendor"}  # made, or as others published it
+NOT_OURS = {".git", "__pycache__", "_build", "vendor"}  # made, or as others published it
 FORBIDDEN = {"utils", "util", "common", "helpers", "helper", "misc", "constants"}
 
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X{3})\b")

@@ -152,6 +152,25 @@ def test_averaging_large_uint8_values_does_not_overflow(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_voxel_that_is_not_a_number_spoils_itself_only(mode):
+    volume = torch.rand(1, 9, 8, 7)
+    volume[0, 4, 4, 3] = torch.nan
+    sampler = make_sampler((9, 8, 7), 5, 2)
+    output = aggregate(GridAggregator(sampler, mode), volume, sampler.locations)
+    assert torch.allclose(output, volume, equal_nan=True)
+
+
+@pytest.mark.parametrize("mode", WEIGHTED)
+def test_patches_that_overlap_more_often_than_a_byte_counts_are_weighed_right(mode):
+    sampler = make_sampler((32, 32, 32), 16, 14)
+    first, last = sampler.locations[:, :3], sampler.locations[:, 3:]
+    assert ((first <= 15) & (last > 15)).all(axis=1).sum() == 512
+    ones = torch.ones(1, 32, 32, 32)
+    output = aggregate(GridAggregator(sampler, mode), ones, sampler.locations, batch_size=100)
+    assert torch.allclose(output, ones)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_batches_with_gradients_and_of_one_patch_are_taken(mode):
     volume = torch.rand(3, 8, 8, 8, requires_grad=True)
     sampler = make_sampler((8, 8, 8), 6, 4)

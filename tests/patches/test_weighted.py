@@ -152,6 +152,14 @@ def test_the_probability_map_is_the_sum_of_channels() -> None:
     assert torch.equal(shown, torch.from_numpy(weights.sum(axis=0)[None]))
 
 
+@pytest.mark.parametrize("value", [-1.0, np.nan])
+def test_a_map_that_cannot_be_drawn_from_is_not_shown_either(value: float) -> None:
+    weights = np.ones((1, *SHAPE))
+    weights[0, 0, 7, 9] = value
+    with pytest.raises(ProbabilityError, match=f"image 'weights' of subject 's1' holds {value}"):
+        WeightedSampler(3, "weights").get_probability_map(subject_of(weights))
+
+
 def test_a_sampler_shows_its_arguments() -> None:
     assert repr(WeightedSampler(3, "weights")) == (
         "WeightedSampler(patch_size=(3, 3, 3), padding_mode=None, probability_map='weights')"

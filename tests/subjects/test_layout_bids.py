@@ -71,6 +71,60 @@ def test_a_missing_file_is_an_error_or_a_gap(root: Path) -> None:
     assert ["t2" in subject for subject in omitted.dry_iter()] == [False, False, True]
 
 
+def test_what_was_not_fetched_is_missing_and_its_link_is_named(root: Path) -> None:
+    lost = root / "sub-03" / "anat" / "sub-03_T1w.nii.gz"
+    lost.parent.mkdir(parents=True)
+    lost.symlink_to("../../.git/annex/objects/key")
+    with pytest.raises(VolumeNotFoundError, match=r"sub-03 has no 't1' .*link to '\S*objects/key'"):
+        SubjectsDataset.from_bids(root, t1="T1w")
+    for missing in ("skip", "omit"):
+        found = SubjectsDataset.from_bids(root, t1="T1w", missing=missing).dry_iter()
+        assert [s.subject for s in found] == ["01", "01", "02"]
+
+
+def test_names_that_bids_does_not_allow_are_read_in_either_spelling(
+    root: Path, volume: Write
+) -> None:
+    volume("b i d s/sub-Jose\u0301 A/anat/sub-Jos\u00e9 A_acq-\u00fc_T1w.NII.GZ", 8)
+    with (root / "participants.tsv").open("a", encoding="utf-8") as table:
+        table.write("sub-Jos\u00e9 A\t50\tM\n")
+    query = {"suffix": "T1w", "acquisition": "u\u0308"}
+    [subject] = SubjectsDataset.from_bids(root, t1=query, missing="skip")
+    assert (subject.subject_id, subject.age) == ("sub-Jos\u00e9 A", 50)
+    assert int(subject.t1.data.max()) == 8
+
+
+def test_a_page_beside_the_folder_of_its_participant_is_no_participant(root: Path) -> None:
+    (root / "sub-01.html").touch()
+    (root / "sub-02" / "ses-notes.txt").touch()
+    assert len(SubjectsDataset.from_bids(root, t1="T1w")) == 3
+
+
+def test_what_is_not_there_is_told_with_what_is(root: Path) -> None:
+    for missing in ("raise", "skip"):
+        with pytest.raises(VolumeNotFoundError, match=r"its volumes have the suffixes T1w, T2w"):
+            SubjectsDataset.from_bids(root, t1="t1w", missing=missing)
+    with pytest.raises(VolumeNotFoundError, match=r"no folder .*fmriprep.*has \['seg'\]"):
+        SubjectsDataset.from_bids(root, t1="T1w", derivatives="fmriprep")
+
+
+def test_two_formats_of_one_volume_are_told_apart(root: Path, volume: Write) -> None:
+    volume("b i d s/sub-02/anat/sub-02_T1w.nii")
+    with pytest.raises(LayoutError, match=r"They differ in \['extension'\]"):
+        SubjectsDataset.from_bids(root, t1="T1w")
+    assert len(SubjectsDataset.from_bids(root, t1={"suffix": "T1w", "extension": ".nii.gz"})) == 3
+
+
+def test_what_is_wrong_with_the_table_of_participants_is_said(root: Path) -> None:
+    table = root / "participants.tsv"
+    table.write_text("participant_id\tshape\nsub-01\t3\n")
+    with pytest.raises(LayoutError, match=r"participants\.tsv, sub-01_.*anything called 'shape'"):
+        SubjectsDataset.from_bids(root, t1="T1w")
+    table.write_bytes("participant_id\tname\nsub-01\tJos\u00e9\n".encode("latin-1"))
+    with pytest.raises(LayoutError, match=r"participants\.tsv is not a table in UTF-8"):
+        SubjectsDataset.from_bids(root, t1="T1w")
+
+
 def test_sidecars_are_inherited_and_the_nearest_has_the_last_word(root: Path) -> None:
     (root / "T1w.json").write_text(json.dumps({"EchoTime": 1, "RepetitionTime": 5}))
     (root / "task-rest_bold.json").write_text(json.dumps({"EchoTime": 3}))

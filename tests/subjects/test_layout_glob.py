@@ -70,6 +70,28 @@ def test_a_missing_file_is_an_error_a_gap_or_left_out(volume: Write, tmp_path: P
     assert [subject.get_images_names() for subject in omitted] == [["t1", "t2"], ["t1"]]
 
 
+def test_what_was_not_fetched_is_missing_and_its_link_is_named(
+    volume: Write, tmp_path: Path
+) -> None:
+    volume("a/t1.nii")
+    for name in ("a/t2.nii", "b/t1.nii", "b/t2.nii"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to("/annex/key")
+    patterns = {name: f"{tmp_path}/{{subject}}/{name}.nii" for name in ("t1", "t2")}
+    with pytest.raises(VolumeNotFoundError, match=r"'a' has no 't2', .*link to '/annex/key'"):
+        SubjectsDataset.from_glob(**patterns)
+    [subject] = SubjectsDataset.from_glob(**patterns, missing="omit").dry_iter()
+    assert (subject.subject, subject.get_images_names()) == ("a", ["t1"])
+    with pytest.raises(VolumeNotFoundError, match=r"no subject has all of \['t1', 't2'\]"):
+        SubjectsDataset.from_glob(**patterns, missing="skip")
+
+
+def test_a_field_that_a_subject_cannot_hold_is_named(volume: Write, tmp_path: Path) -> None:
+    volume("a.nii")
+    with pytest.raises(LayoutError, match=r"fields \{'shape': 'a'\}: .*anything called 'shape'"):
+        SubjectsDataset.from_glob(t1=f"{tmp_path}/{{shape}}.nii")
+
+
 def test_patterns_that_cannot_be_used_are_refused(volume: Write, tmp_path: Path) -> None:
     volume("a/t1_x.nii")
     volume("a/t1_y.nii")

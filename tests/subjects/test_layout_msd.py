@@ -57,6 +57,38 @@ def test_names_with_spaces_accents_links_and_uppercase_suffixes_open(
     assert int(subject.image.data.max()) == 8
 
 
+@pytest.mark.parametrize("label", [0, 2, [1, 0], True])
+def test_a_label_of_the_whole_volume_is_kept_as_it_is(
+    volume: Write, describe: Write, label: object
+) -> None:
+    volume("a.nii")
+    [subject] = SubjectsDataset.from_msd(
+        describe(".", training=[{"image": "a.nii", "label": label}])
+    ).dry_iter()
+    assert subject.label == label
+    assert subject.get_images_names() == ["image"]
+
+
+def test_paths_written_on_windows_open(volume: Write, describe: Write) -> None:
+    volume("imagesTr/a.nii", 6)
+    path = describe(".", training=[{"image": ".\\imagesTr\\a.nii"}])
+    assert int(SubjectsDataset.from_msd(path)[0].image.data.max()) == 6
+
+
+def test_a_folder_of_nnunet_is_told_who_reads_it(volume: Write, describe: Write) -> None:
+    volume("imagesTr/a_0000.nii.gz")
+    path = describe(".", training=[{"image": "./imagesTr/a.nii.gz"}])
+    with pytest.raises(VolumeNotFoundError, match=r"there is a_0000\.nii\.gz.*from_nnunet"):
+        SubjectsDataset.from_msd(path)
+
+
+def test_a_link_that_leads_nowhere_is_named_with_its_entry(describe: Write, tmp_path: Path) -> None:
+    (tmp_path / "a.nii").symlink_to("/annex/key")
+    path = describe(".", training=["a.nii"])
+    with pytest.raises(VolumeNotFoundError, match=r"training\[0\], image.*link to '/annex/key'"):
+        SubjectsDataset.from_msd(path)
+
+
 def test_a_missing_file_is_named_with_its_entry(volume: Write, describe: Write) -> None:
     volume("imagesTr/liver_7.nii.gz")
     path = describe(".", training=[PAIR])
@@ -72,6 +104,7 @@ def test_a_missing_file_is_named_with_its_entry(volume: Write, describe: Write) 
         ({"training": [{"scan": "a"}]}, r"training\[0\]: expected a path or an object"),
         ({"training": [{"image": 3}]}, r"training\[0\], image: expected a path or a list.*got 3"),
         ({"training": [{"image": []}]}, r"the list of paths is empty"),
+        ({"training": ["a"], "modality": {"CT": "0"}}, r'names by number, as \{"0": "CT"\}, got'),
     ],
 )
 def test_what_is_wrong_with_a_description_is_said(
@@ -79,6 +112,22 @@ def test_what_is_wrong_with_a_description_is_said(
 ) -> None:
     with pytest.raises(LayoutError, match=message):
         SubjectsDataset.from_msd(describe(".", **content))
+
+
+def test_a_field_that_a_subject_cannot_hold_is_named_with_its_entry(
+    volume: Write, describe: Write
+) -> None:
+    volume("a.nii")
+    path = describe(".", training=[{"image": "a.nii", "shape": [1, 2]}])
+    with pytest.raises(LayoutError, match=r"training\[0\]: .* anything called 'shape'"):
+        SubjectsDataset.from_msd(path)
+
+
+def test_a_description_in_another_encoding_is_named(describe: Write) -> None:
+    path = describe(".")
+    path.write_bytes("{}".encode("utf-16"))
+    with pytest.raises(LayoutError, match=r"dataset\.json is not in UTF-8"):
+        SubjectsDataset.from_msd(path)
 
 
 def test_ids_that_are_not_unique_are_refused(volume: Write, describe: Write) -> None:

@@ -61,6 +61,27 @@ def test_a_case_that_lacks_a_channel_is_named(folder: Path) -> None:
         SubjectsDataset.from_nnunet(folder)
 
 
+@pytest.mark.parametrize("name", ["imagesTr/prostate_01_0001", "labelsTr/prostate_01"])
+def test_a_volume_that_is_there_twice_is_named(folder: Path, volume: Write, name: str) -> None:
+    volume(f"{FOLDER}/{name}.NII.GZ")
+    with pytest.raises(LayoutError, match=r"prostate_01.*are one volume by their names"):
+        SubjectsDataset.from_nnunet(folder)
+
+
+def test_links_that_lead_nowhere_are_counted_and_named(folder: Path) -> None:
+    (folder / "imagesTr" / "prostate_04_0000.nii.gz").symlink_to("/annex/key")
+    with pytest.raises(VolumeNotFoundError, match=r"1 of 5 volumes in .* link to '/annex/key'"):
+        SubjectsDataset.from_nnunet(folder)
+
+
+@pytest.mark.parametrize("ending", ["nii.gz", ".NII.GZ"])
+def test_an_ending_may_be_written_without_its_dot_and_in_capitals(
+    folder: Path, describe: Write, ending: str
+) -> None:
+    describe(FOLDER, **{**TWO, "file_ending": ending})
+    assert len(SubjectsDataset.from_nnunet(folder)) == 2
+
+
 def test_a_file_without_a_channel_number_is_named(folder: Path, volume: Write) -> None:
     volume(f"{FOLDER}/imagesTr/stray.nii.gz")
     with pytest.raises(LayoutError, match=r"expected a name such as stray_0000\.nii\.gz"):
@@ -81,7 +102,25 @@ def test_a_description_may_name_its_files(volume: Write, describe: Write) -> Non
     assert (subject.subject_id, int(subject.image.data.max())) == ("P1", 4)
 
 
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ([1], r"'dataset' is an object of cases by name, got \[1\]"),
+        ({"P1": {"image": "a"}}, r"case 'P1': expected an object with 'images', a list of 2"),
+        ({"P1": {"images": ["a.nii"], "label": "a.nii"}}, r"case 'P1': 1 files for the channels"),
+    ],
+)
+def test_what_is_wrong_with_named_files_is_said(
+    volume: Write, describe: Write, named: Any, message: str
+) -> None:
+    volume(f"{FOLDER}/a.nii")
+    with pytest.raises(LayoutError, match=message):
+        SubjectsDataset.from_nnunet(describe(FOLDER, **TWO, dataset=named))
+
+
 def test_what_cannot_be_read_is_said(describe: Write, folder: Path) -> None:
+    with pytest.raises(LayoutError, match=r"no volumes '\.mha' .*there are \['\.nii\.gz'\]"):
+        SubjectsDataset.from_nnunet(describe(FOLDER, **{**TWO, "file_ending": ".mha"}))
     with pytest.raises(LayoutError, match=r"section is 'Tr' .*got 'Va'"):
         SubjectsDataset.from_nnunet(folder, "Va")
     with pytest.raises(LayoutError, match=r"has no 'channel_names'"):

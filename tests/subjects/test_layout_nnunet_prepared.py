@@ -94,6 +94,19 @@ def test_nothing_in_a_pickle_is_run(
     assert not (tmp_path / "it ran").exists()
 
 
+def test_the_folder_of_a_configuration_is_asked_for(folder: Path) -> None:
+    write_case(folder, "case_1", [0, 1, 2])
+    with pytest.raises(LayoutError, match=r"give the folder of one of them: nnUNetPlans_3d_full"):
+        SubjectsDataset.from_nnunet(folder.parent)
+
+
+def test_what_an_older_version_wrote_is_said_not_to_be_read(tmp_path: Path) -> None:
+    for name in ("case_1.npz", "case_1.pkl"):
+        (tmp_path / name).touch()
+    with pytest.raises(LayoutError, match=r"by an older nnU-Net, as \.npz, which is not read"):
+        SubjectsDataset.from_nnunet(tmp_path)
+
+
 def test_what_is_missing_is_told(folder: Path) -> None:
     write_case(folder, "case_1", [0, 1, 2])
     (folder / "case_1.pkl").write_bytes(b"\x80\x04none")

@@ -73,6 +73,7 @@ def test_rows_and_data_frames_are_tables(volume: Write) -> None:
         ("id,t1\n", {"images": ["t1"]}, r"has no rows"),
         ("id,t1\n1,a.nii,3\n", {"images": ["t1"]}, r"row 1 has more or fewer cells"),
         ("id,t1\n1,a.nii\n1,a.nii\n", {"images": ["t1"]}, r"the subject id '1' is there twice"),
+        ("id,t1,keys\n1,a.nii,2\n", {"images": ["t1"]}, r"row 1 \(1\): .*anything called 'keys'"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(
@@ -91,6 +92,16 @@ def test_missing_files_and_tables_are_named(volume: Write, tmp_path: Path) -> No
     volume("a.nii")
     table.write_text("id,t1\n1,a.nii\n2,b.nii\n3,\n")
     with pytest.raises(VolumeNotFoundError, match=r"row 2 \(2\): there is no 't1', expected at"):
+        SubjectsDataset.from_csv(table, images=["t1"])
+    assert len(SubjectsDataset.from_csv(table, images=["t1"], missing="skip")) == 1
+
+
+def test_a_link_that_leads_nowhere_is_a_missing_file(volume: Write, tmp_path: Path) -> None:
+    volume("a.nii")
+    (tmp_path / "b.nii").symlink_to("/annex/key")
+    table = tmp_path / "table.csv"
+    table.write_text("id,t1\n1,a.nii\n2,b.nii\n")
+    with pytest.raises(VolumeNotFoundError, match=r"row 2 \(2\).*link to '/annex/key'"):
         SubjectsDataset.from_csv(table, images=["t1"])
     assert len(SubjectsDataset.from_csv(table, images=["t1"], missing="skip")) == 1
 

@@ -50,6 +50,30 @@ def test_everyone_is_in_one_part_and_parts_are_equal_in_size_and_in_each_stratum
         assert max(sizes) - min(sizes) <= 1
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    sites=st.lists(st.integers(1, 4), min_size=20, max_size=40),
+    shares=st.lists(st.integers(1, 3), min_size=2, max_size=3),
+)
+def test_small_strata_are_not_all_rounded_the_same_way(sites: list[int], shares: list[int]) -> None:
+    people = [{"subject_id": f"{site}-{n}", "site": site}
+              for site, size in enumerate(sites) for n in range(size)]  # fmt: skip
+    parts = split_indices(people, shares, stratify="site")
+    for part, share in zip(parts, shares, strict=True):
+        quota = share / sum(shares)
+        assert abs(len(part) - quota * len(people)) < 2
+        for site, size in enumerate(sites):
+            assert abs(sum(people[n]["site"] == site for n in part) - quota * size) < 1
+
+
+@pytest.mark.parametrize("group", [None, "site"])
+def test_a_stratum_for_every_few_subjects_still_fills_all_parts(group: str | None) -> None:
+    people = [{"subject_id": n, "site": n // 2} for n in range(50)]
+    for shares, sizes in (([0.8, 0.2], [40, 10]), ([0.7, 0.1, 0.2], [35, 5, 10])):
+        parts = split_indices(people, shares, stratify="site", group=group)
+        assert all(abs(len(part) - n) <= 1 for part, n in zip(parts, sizes, strict=True))
+
+
 @settings(deadline=None, max_examples=40)
 @given(people=PEOPLE)
 def test_groups_stay_together(people: list[dict[str, Any]]) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from voxloom import VoxloomError
+from voxloom import ScalarImage, VoxloomError
 from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.subjects._volume_files import (
     check_ids,
+    explain_lost,
     find_file,
     listed,
     parse_missing,
@@ -50,10 +51,13 @@ def test_a_file_with_another_stem_or_format_is_another_file(tmp_path: Path, othe
     assert find_file(tmp_path / "jose.nii.gz") is None
 
 
-def test_a_link_that_leads_nowhere_is_named_with_its_target(tmp_path: Path) -> None:
-    (tmp_path / "a.nii").symlink_to("annex/object")
+def test_a_link_that_leads_nowhere_is_no_file_and_its_target_is_named(tmp_path: Path) -> None:
+    link = tmp_path / "a.nii"
+    link.symlink_to("annex/object")
+    assert find_file(link) is None
+    assert "(a symbolic link to 'annex/object', where nothing is: fetch" in explain_lost(link)
     with pytest.raises(VolumeNotFoundError, match=r"symbolic link to 'annex/object'.*datalad get"):
-        find_file(tmp_path / "a.nii")
+        ScalarImage(link)
 
 
 def test_hidden_files_and_files_that_are_no_volumes_are_left_out(tmp_path: Path) -> None:

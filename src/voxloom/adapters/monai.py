@@ -15,6 +15,7 @@ import numpy as np
 from voxloom._errors import TransformError
 from voxloom._extras import import_extra
 from voxloom.adapters._seed import Randomness, seed_from
+from voxloom.adapters._transform import check_transform
 from voxloom.geometry import Affine
 from voxloom.loading._seeding import seeded_globals
 from voxloom.subjects import (
@@ -67,8 +68,7 @@ def wrap(transform: Callable[..., Any], keys: Sequence[str] | None = None) -> Mo
     >>> flipped.t1.array.ravel().tolist(), flipped.t1.affine[0].tolist(), flipped.age
     ([2.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 2.0], 42)
     """
-    if not callable(transform):
-        raise TransformError(f"a transform is callable, got {type(transform).__name__}")
+    check_transform(transform)
     is_of_arrays = _takes_array(transform)
     if is_of_arrays and keys is None:
         raise TransformError(
@@ -105,7 +105,8 @@ class MonaiTransform:
         Raises
         ------
         TransformError
-            A ValueError, if the transform gives something that is no subject.
+            A ValueError, if the transform gives something that is no subject, or would read
+            images that are read already.
         """
         as_subject(subject, f"what {_name(self.transform)} is called with")
         seed = seed_from(rng)
@@ -119,7 +120,11 @@ class MonaiTransform:
         return to_subject(_applied(changed), like=subject)
 
     def _on_dictionary(self, items: dict[str, Any], seed: int) -> dict[str, Any]:
-        changed = self._seeded(seed)(items)
+        try:
+            changed = self._seeded(seed)(items)
+        except RuntimeError as error:
+            _explain_reading(self.transform, items, error)
+            raise
         if isinstance(changed, list) and len(changed) == 1:
             [changed] = changed
         if not isinstance(changed, Mapping):
@@ -191,6 +196,7 @@ def to_subject(items: Mapping[str, Any], like: Subject | None = None) -> Subject
     """
     made = {name: _as_item(name, value, like) for name, value in items.items()}
     if like is None:
+        _check_has_image(made)
         return Subject(made)
     return like.replace(**made).without(*(name for name in like if name not in made))
 
@@ -234,6 +240,7 @@ def _as_meta_tensor(image: Image) -> Any:
     meta = {key: image[key] for key in image if key not in _OWN_KEYS}
     meta |= {TYPE: image.type, "spatial_shape": np.array(image.spatial_shape), "space": "RAS"}
     meta["original_affine"] = image.affine
+    meta["original_channel_dim"] = 0  # so that EnsureChannelFirstd leaves it as it is
     if image.path is not None:
         meta["filename_or_obj"] = image[PATH]
     affine = torch.from_numpy(image.affine)
@@ -264,6 +271,34 @@ def _with_voxels(name: str, value: Any, image: Image) -> Any:
             f"(monai.data.set_track_meta(True), EnsureTyped(track_meta=True))"
         )
     return image.with_data(value.as_tensor() if hasattr(value, "as_tensor") else value)
+
+
+def _check_has_image(made: Mapping[str, Any]) -> None:
+    plain = [name for name, value in made.items() if getattr(value, "ndim", 0) == 4]
+    if plain and not any(isinstance(value, Image) for value in made.values()):
+        raise TransformError(
+            f"{plain} are no MetaTensors, so that it is not known where they lie; keep MetaTensors "
+            "(monai.data.set_track_meta(True)), or make Subject(...) of ScalarImage(tensor=...)"
+        )
+
+
+def _explain_reading(transform: Any, items: Mapping[str, Any], error: RuntimeError) -> None:
+    """Raise an error that helps where a transform failed because it reads what is read."""
+    transforms = import_extra("monai.transforms", "monai")
+    parts = [transform]
+    if isinstance(transform, transforms.Compose):
+        parts = transform.flatten().transforms
+    for part in parts:
+        keys = getattr(part, "keys", ())
+        if isinstance(part, transforms.LoadImaged) and any(_is_read(items.get(k)) for k in keys):
+            raise TransformError(
+                f"LoadImaged reads {list(keys)}, which are images that are read already; leave "
+                "LoadImaged out: ScalarImage(path) and LabelMap(path) take its place"
+            ) from error
+
+
+def _is_read(item: Any) -> bool:
+    return hasattr(item, "affine")
 
 
 def _applied(items: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Final, final
 from voxloom._errors import TransformError
 from voxloom._extras import import_extra
 from voxloom.adapters._seed import Randomness, seed_from
+from voxloom.adapters._transform import check_transform
 from voxloom.loading._seeding import seeded_globals
 from voxloom.subjects import (
     AFFINE,
@@ -62,8 +63,7 @@ def wrap(transform: Callable[[Any], Any]) -> TorchioTransform:
     >>> flipped.t1.array.ravel().tolist(), flipped.age
     ([2.0, 1.0, 0.0], 42)
     """
-    if not callable(transform):
-        raise TransformError(f"a transform is callable, got {type(transform).__name__}")
+    check_transform(transform)
     return TorchioTransform(transform)
 
 

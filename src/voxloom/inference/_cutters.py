@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _DEVICE_SHARE = 0.25
 _SLAB_VOXELS = 1 << 23
 _MOST_BUFFERS = 4
+_LARGE_BYTES = 1 << 28  # what was read of a larger volume is let go of: a map would fill the memory
 
 
 class Cutter(Protocol):
@@ -65,6 +66,7 @@ class HostCutter:
         self.waits = is_pinned or not all(image.is_loaded for image in images)
         self._images, self._grid, self._padding_mode = images, grid, padding_mode
         self._is_pinned = is_pinned
+        self._large = [image.source for image in images if _is_large(image)]
         self._buffers = Buffers()
 
     def cut(self, places: list[Index3]) -> Batch:
@@ -77,6 +79,8 @@ class HostCutter:
             first = _first_voxel(self._grid, place)
             i, j, k = (n - border for n, border in zip(first, self._grid.border, strict=True))
             _copy(self._images, Box.at((i, j, k), size), patch, self._padding_mode)
+        for source in self._large:
+            source.release()
         tensor = torch.from_numpy(batch)
         return (tensor.pin_memory() if self._is_pinned else tensor), places
 
@@ -216,6 +220,11 @@ def _copy(images: list[Image], box: Box, out: Array, padding_mode: PaddingMode) 
 def _lies_alike(image: Image) -> bool:
     """Return whether the voxels are in memory in the order that a batch has."""
     return image.is_loaded and image.array.strides[-1] == image.array.itemsize
+
+
+def _is_large(image: Image) -> bool:
+    voxels = int(np.prod(image.shape, dtype=np.int64))
+    return not image.is_loaded and voxels * image.dtype.itemsize > _LARGE_BYTES
 
 
 def _channels(images: list[Image]) -> int:

@@ -15,7 +15,7 @@ from voxloom.inference._blender import Blender, output_factors, output_shape
 from voxloom.inference._cutters import choose_cutter
 from voxloom.inference._network import Model, device_of, evaluating, flip_sets, pack, predict
 from voxloom.inference._read_ahead import read_ahead
-from voxloom.inference._sinks import Sink, check_out, open_sink, sweep_axis
+from voxloom.inference._sinks import Sink, check_outs, open_sink, sweep_axis
 from voxloom.inference._tiling import BlendMode, blending_window, order_of, plan_tiles
 from voxloom.patches import Grid
 from voxloom.patches._padding import PaddingMode, parse_padding_mode
@@ -244,8 +244,7 @@ def _outs(out: Any) -> list[Any]:
         several = list(out.values())
     elif isinstance(out, tuple | list):
         several = list(out)
-    for one in several:
-        check_out(one)
+    check_outs(several)
     return several
 
 

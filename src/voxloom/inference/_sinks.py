@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
@@ -56,18 +57,38 @@ def sweep_axis(outs: list[Any]) -> int:
     return 2 if any(_suffix(out) == ".nii" for out in outs) else 0
 
 
-def check_out(out: Any) -> None:
-    """Raise InferenceError unless `out` is something that an output can be written to."""
-    if out is None or _suffix(out) in (".zarr", *_NIFTI):
+def check_outs(outs: list[Any]) -> None:
+    """Raise InferenceError unless outputs can be written there, before hours of work."""
+    paths = [Path(out) for out in outs if isinstance(out, str | os.PathLike)]
+    twice = [path for n, path in enumerate(paths) if path in paths[:n]]
+    if twice:
+        raise InferenceError(f"two outputs would be written to '{twice[0]}'; name one for each")
+    for out in outs:
+        _check_out(out)
+
+
+def _check_out(out: Any) -> None:
+    if out is None:
         return
     if isinstance(out, str | os.PathLike):
-        raise InferenceError(
-            f"out is written as .zarr, .nii or .nii.gz, or is an array; got {os.fspath(out)!r}"
-        )
+        _check_path(Path(out), _suffix(out))
+        return
     if not all(hasattr(out, name) for name in ("shape", "dtype", "__setitem__")):
         raise InferenceError(
             f"out is a path, an array (C, W, H, D), or None, got {type(out).__name__}"
         )
+
+
+def _check_path(path: Path, suffix: str) -> None:
+    if suffix not in (".zarr", *_NIFTI):
+        raise InferenceError(
+            f"out is written as .zarr, .nii or .nii.gz, or is an array; got '{path}'"
+        )
+    if not path.parent.is_dir():
+        raise InferenceError(f"there is no folder '{path.parent}' to write {path.name} to; make it")
+    if path.exists() and path.is_dir() != (suffix == ".zarr"):
+        kind = "folder" if path.is_dir() else "file"
+        raise InferenceError(f"out='{path}' would replace a {kind}; choose another name")
 
 
 def open_sink(out: Any, axis: int, spatial_shape: Shape3, affine: Affine) -> Sink:
@@ -121,7 +142,8 @@ class ArraySink:
         place: list[slice] = [slice(None)] * 4
         place[1 + self.axis] = slice(first, first + slab.shape[1 + self.axis])
         if self._given:
-            self._array[tuple(place)] = as_array(slab)
+            is_tensor = hasattr(self._array, "detach")
+            self._array[tuple(place)] = slab if is_tensor else as_array(slab)
         else:
             _bring(slab, self._array[tuple(place)])
 
@@ -142,13 +164,17 @@ class ArraySink:
 
 @final
 class ZarrSink:
-    """Writes a Zarr array ``(C, W, H, D)`` with the attribute ``affine``, each chunk once."""
+    """Writes a Zarr array ``(C, W, H, D)`` with the attribute ``affine``, each chunk once.
+
+    It takes its name when it is whole: what had the name may be what is read meanwhile.
+    """
 
     thickness = _CHUNK
 
     def __init__(self, path: Path, axis: int, spatial_shape: Shape3, affine: Affine) -> None:
         self.axis = axis
         self._path, self._spatial_shape, self._affine = path, spatial_shape, affine
+        self._unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unfinished")
         self._array: Any = None
 
     def memory(self, channels: int) -> None:
@@ -161,7 +187,7 @@ class ZarrSink:
             w, h, d = self._spatial_shape
             shape: Shape4 = (len(voxels), w, h, d)
             self._array = create_array(
-                os.fspath(self._path),
+                os.fspath(self._unfinished),
                 shape,
                 (1, *(min(n, _CHUNK) for n in shape[1:])),
                 voxels.dtype,
@@ -173,12 +199,14 @@ class ZarrSink:
 
     def finish(self) -> ScalarImage:
         """Return an image that reads from the store."""
+        if self._path.exists():
+            shutil.rmtree(self._path)
+        self._unfinished.replace(self._path)
         return ScalarImage.from_source(open_volume(self._path))
 
     def abandon(self) -> None:
         """Remove the unfinished store."""
-        if self._array is not None:
-            shutil.rmtree(self._path, ignore_errors=True)
+        shutil.rmtree(self._unfinished, ignore_errors=True)
 
 
 @final

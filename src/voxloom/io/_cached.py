@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any, final
 
 import numpy.typing as npt
@@ -72,6 +73,11 @@ class CachedSource(VolumeSource):
                 return self._original.read(box)
             voxels = self._mapped if box is None else self._mapped[(slice(None), *box.slices)]
         return voxels if voxels.dtype == self.dtype else voxels.view(self.dtype)
+
+    def release(self) -> None:
+        """Let go of pages of the copy, if that is still there."""
+        with suppress(VolumeReadError):
+            self._copy.release()
 
     def stored_array(self, name: str) -> npt.NDArray[Any] | None:
         """Return a part of the index beside the copy, or None. See `PreparedSource`."""

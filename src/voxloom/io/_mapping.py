@@ -59,6 +59,13 @@ def map_voxels(
     return np.ndarray(shape, dtype, buffer=data, offset=offset, order="F")
 
 
+def release_pages(voxels: Array) -> None:
+    """Let a map have no pages in this process's memory until they are read again."""
+    mapped: Any = voxels.base
+    if hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
 @lru_cache(maxsize=_open_maps())
 def _map_file(path: str, inode: int, file_bytes: int, mtime_ns: int) -> mmap.mmap:
     # The arguments after the path are there for the cache: a file that changed is mapped anew.

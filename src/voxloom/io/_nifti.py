@@ -11,7 +11,7 @@ import numpy as np
 
 from voxloom.geometry import Box, Space
 from voxloom.io._gzip import decode_into, decoded_pieces
-from voxloom.io._mapping import map_voxels
+from voxloom.io._mapping import map_voxels, release_pages
 from voxloom.io._nifti_header import read_nifti_header
 from voxloom.io._prefetch import prefetch_box
 from voxloom.io._source import Array, VolumeSource
@@ -88,6 +88,12 @@ class NiftiSource(VolumeSource):
                 offset=self.header.offset,
                 itemsize=self.header.disk_dtype.itemsize,
             )
+
+    def release(self) -> None:
+        """Unmap the pages that were read, where the file is mapped; the system may keep them."""
+        header = self.header
+        if not header.compressed and not is_on_network(header.voxel_path):
+            release_pages(self._map())
 
     @property
     def unpacks_to_map(self) -> bool:

@@ -92,6 +92,10 @@ class PreparedSource(VolumeSource):
             voxels = self._stored.read(box)
         return voxels.view(self.dtype) if voxels.dtype != self.dtype else voxels
 
+    def release(self) -> None:
+        """Let go of pages of the stored volume."""
+        self._stored.release()
+
     def stored_array(self, name: str) -> npt.NDArray[Any] | None:
         """Return a part of the index that is kept beside the volume, or None; see `patches`.
 

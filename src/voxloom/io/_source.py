@@ -52,6 +52,9 @@ class VolumeSource(ABC):
         it before writing. The box must fit in the volume.
         """
 
+    def release(self) -> None:  # noqa: B027  most readers leave nothing behind
+        """Let go of memory that reading left behind and that can be had again, such as a map's."""
+
     @property
     def spatial_shape(self) -> Shape3:
         """Number of voxels along each axis."""

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from voxloom.loading._outer_workers import check_loader_arguments
+from voxloom.loading._queue import Queue
 from voxloom.subjects import collate
 
 
@@ -19,6 +21,11 @@ class SubjectsLoader(DataLoader[Any]):
     **kwargs
         Passed to `torch.utils.data.DataLoader`.
 
+    Raises
+    ------
+    QueueError
+        A RuntimeError, if a loader over a queue is asked for workers, or for what they need.
+
     Examples
     --------
     >>> import numpy as np
@@ -30,5 +37,7 @@ class SubjectsLoader(DataLoader[Any]):
     """
 
     def __init__(self, dataset: Any, **kwargs: Any) -> None:
+        if isinstance(dataset, Queue):
+            check_loader_arguments(kwargs)
         kwargs.setdefault("collate_fn", collate)
         super().__init__(dataset, **kwargs)

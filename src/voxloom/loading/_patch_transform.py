@@ -16,6 +16,7 @@ from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import Bytes, Layout
 from voxloom.patches import PaddingMode, cut
 from voxloom.subjects import INDEX_INI, LOCATION, Image, Subject, as_subject
+from voxloom.subjects._foreign import check_not_foreign
 
 PatchTransform = Callable[[Subject], Subject]
 
@@ -71,9 +72,12 @@ def check_patch_transform(transform: Any) -> PatchTransform | None:
     ------
     TypeError
         If it cannot be called.
+    TransformError
+        A ValueError, if it is another library's and takes no subject.
     """
     if transform is not None and not callable(transform):
         raise TypeError(f"patch_transform is callable, got {type(transform).__name__}")
+    check_not_foreign(transform, "Queue(..., patch_transform={})")
     checked: PatchTransform | None = transform
     return checked
 

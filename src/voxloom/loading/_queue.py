@@ -11,7 +11,6 @@ from contextlib import ExitStack, closing, suppress
 from typing import Any, Literal, Self, final
 
 import torch
-from torch.utils.data import get_worker_info
 
 from voxloom._errors import QueueError
 from voxloom._random import Stream
@@ -29,6 +28,7 @@ from voxloom.loading._memory import QueueMemory, estimate
 from voxloom.loading._messages import Executor
 from voxloom.loading._meter import Meter
 from voxloom.loading._observed import ObservedQueue
+from voxloom.loading._outer_workers import check_no_outer_worker
 from voxloom.loading._patch_transform import PatchTransform, check_patch_transform
 from voxloom.loading._plan import EpochPlan, PlanOptions, Schedule
 from voxloom.loading._processes import StartMethod
@@ -242,11 +242,7 @@ class Queue(ObservedQueue):
         This is what a DataLoader calls. Which indices it asks for does not matter: the plan
         decides the order. An index that was asked for before begins a new pass.
         """
-        if get_worker_info() is not None:
-            raise QueueError(
-                "a queue has workers of its own: use DataLoader(queue, num_workers=0) and "
-                "Queue(..., num_workers=...) instead"
-            )
+        check_no_outer_worker()
         if not self._asked or not self._asked.isdisjoint(indices):
             self._check_loader_begins()
             self._begin_pass()
@@ -351,6 +347,7 @@ class Queue(ObservedQueue):
         StateError
             A ValueError, if the state is of a queue with other subjects, seed or plan.
         """
+        self._notice_ranks()  # Lightning loads before anything is asked of the queue
         self._epoch, self._delivered = self._run.restore(state)
         self._faults.replacements.restore(state.get("replaced"))
         self._leave_pass()

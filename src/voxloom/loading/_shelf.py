@@ -40,12 +40,13 @@ class Shelf:
             return self._lasting[subject]
         if self._last is not None and self._last[0] == (subject, epoch):
             return self._last[1]
-        self._last = None  # before the next volume is decoded, not after
+        self._clear_last()  # before the next volume is decoded, not after
         return None
 
     def put(self, subject: int, epoch: int, opened: Opened) -> None:
         """Keep a subject that is not needed at the moment."""
         if not opened.is_lasting:
+            self._clear_last()
             self._last = (subject, epoch), opened
         elif subject not in self._lasting:
             self._lasting[subject] = opened
@@ -53,6 +54,13 @@ class Shelf:
             while len(self._lasting) > 1 and self._is_too_much():
                 _, gone = self._lasting.popitem(last=False)
                 self._voxels -= math.prod(gone.spatial_shape)
+
+    def _clear_last(self) -> None:
+        """Let go of the last subject, and of the pages of a cache that it was read from."""
+        if self._last is not None:
+            for image in self._last[1].subject.get_images(intensity_only=False):
+                image.source.release()
+            self._last = None
 
     def _is_too_much(self) -> bool:
         return len(self._lasting) > MOST_SUBJECTS or self._voxels > MOST_VOXELS

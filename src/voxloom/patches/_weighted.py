@@ -84,7 +84,7 @@ class WeightedSampler(PatchSampler):
         """Index the map and return what locates patches. See `PatchSampler.prepare`."""
         self.check(subject)
         what = f"image {self._probability_map!r}"
-        weights = Weights(f"{what} of {subject.describe()}")
+        weights = self._weights_of(subject)
         voxels, (index,) = indexed_map(self.get_probability_map_image(subject), [weights])
         table = centre_table(voxels, index, self._centres_in(subject))
         if table is None:
@@ -107,11 +107,21 @@ class WeightedSampler(PatchSampler):
         return subject.get_image(self._probability_map)
 
     def get_probability_map(self, subject: Subject) -> torch.Tensor:
-        """Return the weights, ``(1, W, H, D)``, as the map gives them."""
+        """Return the weights, ``(1, W, H, D)``, as the map gives them.
+
+        Raises
+        ------
+        ProbabilityError
+            A ValueError, if one is negative or not a number.
+        """
         import torch
 
         array = self.get_probability_map_image(subject).array
+        self._weights_of(subject).check(array)
         return torch.from_numpy(array.sum(axis=0, keepdims=True))
+
+    def _weights_of(self, subject: Subject) -> Weights:
+        return Weights(f"image {self._probability_map!r} of {subject.describe()}")
 
 
 def _draw_place(table: CentreTable, patch_size: Shape3, rng: np.random.Generator) -> Index3:

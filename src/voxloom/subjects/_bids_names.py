@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from voxloom._errors import LayoutError
+from voxloom.subjects._volume_files import spelled
 
 ENTITIES: Final = {
     "sub": "subject", "ses": "session", "sample": "sample", "task": "task", "tracksys": "tracksys",
@@ -22,7 +23,7 @@ ENTITIES: Final = {
 
 _SHORT: Final = {long: short for short, long in ENTITIES.items()}
 _OTHER: Final = ("suffix", "extension", "datatype")
-_PAIR: Final = re.compile(r"([A-Za-z]+)-([A-Za-z0-9+]+)")
+_PAIR: Final = re.compile(r"([A-Za-z]+)-([^-]+)")  # BIDS has [A-Za-z0-9+], people have more
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class BidsName:
     @classmethod
     def parse(cls, name: str) -> Self | None:
         """Return the parts of a name, or None if BIDS does not name files so."""
-        stem, dot, extension = name.partition(".")
+        stem, dot, extension = spelled(name).partition(".")
         *pairs, suffix = stem.split("_")
         found = [_PAIR.fullmatch(pair) for pair in pairs]
         entities = {match[1]: match[2] for match in found if match}
@@ -106,4 +107,4 @@ def _is_one_of(found: str | None, wanted: Any) -> bool:
         return wanted is found
     if isinstance(wanted, int):
         return found.isdecimal() and int(found) == wanted
-    return found == str(wanted)
+    return found == spelled(str(wanted))

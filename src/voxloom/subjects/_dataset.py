@@ -14,6 +14,7 @@ from voxloom._upstairs import call_by_name
 from voxloom.subjects._check import check_subjects, three_sizes
 from voxloom.subjects._check_report import CheckReport
 from voxloom.subjects._collate import split_batch, teach_default_collate
+from voxloom.subjects._foreign import check_not_foreign
 from voxloom.subjects._image import Image
 from voxloom.subjects._keys import INTENSITY, LABEL, SAMPLING_MAP
 from voxloom.subjects._layout_bids import read_bids
@@ -107,10 +108,10 @@ class SubjectsDataset:
     ) -> Self:
         """Return a data set in the layout of the Medical Segmentation Decathlon.
 
-        Each subject has ``image`` and, where the description names one, ``label``; its
-        ``subject_id`` is the name of the file without its suffix. Several channels are the
-        fourth axis of one file, or a list of files. ``image['channel_names']`` are the
-        modalities.
+        Each subject has ``image`` and, where the description names one, ``label``, which may
+        be a number, or several, for the whole volume; its ``subject_id`` is the name of the
+        file without its suffix. Several channels are the fourth axis of one file, or a list of
+        files. ``image['channel_names']`` are the modalities.
 
         Parameters
         ----------
@@ -210,7 +211,8 @@ class SubjectsDataset:
         derivatives : path or paths
             Names of folders in ``derivatives``, or paths, to look into as well.
         missing : {'raise', 'skip', 'omit'}
-            A session without one of the files is an error, is left out, or lacks the image.
+            A session without one of the files is an error, is left out, or lacks the image. A
+            link whose file was not fetched, by DataLad for instance, is no file.
         sidecars : bool
             Whether ``image['sidecar']`` holds what JSON files say about it, inherited from
             the folders above.
@@ -455,6 +457,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         """Set the callable that is applied to each loaded subject."""
         if transform is not None and not callable(transform):
             raise SubjectError(f"a transform is callable, got {type(transform).__name__}")
+        check_not_foreign(transform, "SubjectsDataset(subjects, {})")
         self._transform = transform
 
     @property

@@ -19,13 +19,18 @@ from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.subjects._bids_names import BidsName, BidsQuery
 from voxloom.subjects._cells import parse_cell
 from voxloom.subjects._image import Image, LabelMap, ScalarImage
+from voxloom.subjects._layout_subject import make_subject
 from voxloom.subjects._subject import Subject
-from voxloom.subjects._volume_files import listed, parse_missing
+from voxloom.subjects._volume_files import explain_lost, listed, parse_missing, spelled
 
 _DESCRIPTION: Final = "dataset_description.json"
+_PARTICIPANTS: Final = "participants.tsv"
 
 Visit = tuple[str, str | None]
 """A subject and a session, without ``sub-`` and ``ses-``."""
+
+Files = dict[Visit, dict[str, tuple[Path, Path]]]
+"""For each visit and image the file, and the root that it was found in."""
 
 
 def read_bids(
@@ -49,7 +54,12 @@ def read_bids(
         )
     visits = _visits(roots, wanted)
     if choice == "raise":
-        _check_complete(visits, wanted, top)
+        _check_complete(visits, wanted, roots)
+    # a link that leads nowhere, as DataLad leaves of what it has not fetched, is no file
+    visits = {
+        visit: {name: found for name, found in files.items() if found[0].exists()}
+        for visit, files in visits.items()
+    }
     participants = _participants(top)
     subjects = []
     for visit, files in sorted(visits.items(), key=lambda item: (item[0][0], item[0][1] or "")):
@@ -59,9 +69,12 @@ def read_bids(
             name: _image(name in labels, path, top=base, sidecars=sidecars)
             for name, (path, base) in files.items()
         }
-        subjects.append(Subject({**_metadata(visit, participants), **images}))
+        items = {**_metadata(visit, participants), **images}
+        subjects.append(make_subject(items, f"{top / _PARTICIPANTS}, {_id_of(visit)}"))
     if not subjects:
-        raise VolumeNotFoundError(f"no participant in {top} has the files asked for: {queries}")
+        raise VolumeNotFoundError(
+            f"no participant in {top} has the files asked for: {queries}; {_suffixes(roots)}"
+        )
     return subjects
 
 
@@ -77,14 +90,17 @@ def _checked_root(root: Path) -> Path:
 
 
 def _derived(top: Path, derivative: str | os.PathLike[str]) -> Path:
-    named = top / "derivatives" / derivative
-    return named if named.is_dir() else Path(derivative).expanduser()
+    named, other = top / "derivatives" / derivative, Path(derivative).expanduser()
+    if not named.is_dir() and not other.is_dir():
+        known = sorted(folder.name for folder in (top / "derivatives").glob("*"))
+        raise VolumeNotFoundError(
+            f"there is no folder {named}, nor {other}; {top / 'derivatives'} has {known}"
+        )
+    return named if named.is_dir() else other
 
 
-def _visits(
-    roots: list[Path], wanted: Mapping[str, BidsQuery]
-) -> dict[Visit, dict[str, tuple[Path, Path]]]:
-    visits: dict[Visit, dict[str, tuple[Path, Path]]] = defaultdict(dict)
+def _visits(roots: list[Path], wanted: Mapping[str, BidsQuery]) -> Files:
+    visits: Files = defaultdict(dict)
     for root in roots:
         for visit, path, name, datatype in _files(root):
             images = visits[visit]
@@ -98,11 +114,11 @@ def _visits(
 
 
 def _files(root: Path) -> Iterator[tuple[Visit, Path, BidsName, str]]:
-    for participant in sorted(root.glob("sub-*")):
-        sessions = sorted(participant.glob("ses-*"))
+    for participant in sorted(folder for folder in root.glob("sub-*") if folder.is_dir()):
+        sessions = sorted(folder for folder in participant.glob("ses-*") if folder.is_dir())
         for folder in sessions or [participant]:
-            session = folder.name.removeprefix("ses-") if sessions else None
-            visit = (participant.name.removeprefix("sub-"), session)
+            session = spelled(folder.name).removeprefix("ses-") if sessions else None
+            visit = (spelled(participant.name).removeprefix("sub-"), session)
             for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
                 name = BidsName.parse(path.name)
                 if name and name.entities.get("sub") == visit[0] and _is_volume(path):
@@ -119,6 +135,7 @@ def _explain_several(image: str, one: Path, other: Path, visit: Visit) -> str:
     if ours and theirs:
         keys = {*ours.entities, *theirs.entities}
         apart = sorted(k for k in keys if ours.entities.get(k) != theirs.entities.get(k))
+        apart += [k for k in ("suffix", "extension") if getattr(ours, k) != getattr(theirs, k)]
         differ = f" They differ in {apart}." if apart else ""
     return (
         f"several files of {_id_of(visit)} could be {image!r}: {one} and {other}.{differ} Say "
@@ -127,32 +144,39 @@ def _explain_several(image: str, one: Path, other: Path, visit: Visit) -> str:
     )
 
 
-def _check_complete(
-    visits: Mapping[Visit, Mapping[str, Any]], wanted: Mapping[str, BidsQuery], top: Path
-) -> None:
+def _suffixes(roots: list[Path]) -> str:
+    found = {name.suffix for root in roots for _, _, name, _ in _files(root)}
+    return f"its volumes have the suffixes {listed(sorted(found), 12) or 'of none'}"
+
+
+def _check_complete(visits: Files, wanted: Mapping[str, BidsQuery], roots: list[Path]) -> None:
     lost = [
-        f"{_id_of(visit)} has no {image!r} ({dict(wanted[image].wanted)})"
+        f"{_id_of(visit)} has no {image!r} "
+        f"({explain_lost(files[image][0]) if image in files else dict(wanted[image].wanted)})"
         for visit, files in sorted(visits.items(), key=str)
         for image in wanted
-        if image not in files
+        if image not in files or not files[image][0].exists()
     ]
     if lost:
         raise VolumeNotFoundError(
-            f"{top}: {listed(lost)}; give missing='skip' to leave such sessions out, or "
-            "missing='omit' to take them without that image"
+            f"{roots[0]}: {listed(lost)}; {_suffixes(roots)}; give missing='skip' to leave such "
+            "sessions out, or missing='omit' to take them without that image"
         )
 
 
 def _participants(top: Path) -> dict[str, dict[str, Any]]:
-    table = top / "participants.tsv"
+    table = top / _PARTICIPANTS
     if not table.is_file():
         return {}
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LayoutError(f"{table} is not a table in UTF-8: {error}") from error
     if rows and "participant_id" not in rows[0]:
         raise LayoutError(f"{table} has no column 'participant_id'; it has {list(rows[0])}")
     return {
-        row["participant_id"].removeprefix("sub-"): {
+        spelled(row["participant_id"]).removeprefix("sub-"): {
             name: parse_cell(value or "")
             for name, value in row.items()
             if name not in (None, "participant_id")

@@ -11,9 +11,11 @@ from typing import Any
 from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.io import known_suffixes
 from voxloom.subjects._image import Image, LabelMap, ScalarImage
+from voxloom.subjects._layout_subject import make_subject
 from voxloom.subjects._subject import Subject
 from voxloom.subjects._volume_files import (
     check_ids,
+    explain_lost,
     listed,
     parse_missing,
     spelled,
@@ -39,13 +41,17 @@ def read_glob(
         if not files:
             raise VolumeNotFoundError(f"no file matches the pattern of {name!r}: {texts[name]}")
     keys = sorted({key for files in found.values() for key in files})
-    complete = [key for key in keys if all(key in files for files in found.values())]
+    # a link that leads nowhere, as DataLad leaves of what it has not fetched, is no file
+    there = {name: {key: file for key, file in files.items() if file.exists()}
+             for name, files in found.items()}  # fmt: skip
+    complete = [key for key in keys if all(key in files for files in there.values())]
     if choice == "raise" and len(complete) < len(keys):
         raise VolumeNotFoundError(_explain_missing(found, keys, texts))
-    kept = complete if choice == "skip" else keys
+    some = [key for key in keys if any(key in files for files in there.values())]
+    kept = complete if choice == "skip" else some
     if not kept:
         raise VolumeNotFoundError(f"no subject has all of {sorted(texts)}; see missing='omit'")
-    subjects = [_subject(key, found, labels) for key in kept]
+    subjects = [_subject(key, there, labels) for key in kept]
     check_ids((subject["subject_id"] for subject in subjects), listed(texts.values()))
     return subjects
 
@@ -156,10 +162,11 @@ def _explain_missing(
     found: Mapping[str, Mapping[Fields, Path]], keys: list[Fields], patterns: Mapping[str, str]
 ) -> str:
     lines = [
-        f"{_id_of(key)!r} has no {name!r}, expected at {_TOKEN.sub(_filled(key), patterns[name])}"
+        f"{_id_of(key)!r} has no {name!r}, expected at "
+        + (explain_lost(files[key]) if key in files else _TOKEN.sub(_filled(key), patterns[name]))
         for key in keys
         for name, files in found.items()
-        if key not in files
+        if key not in files or not files[key].exists()
     ]
     return (
         f"{listed(lines)}; add the files, or give missing='skip' to leave such subjects out, or "
@@ -179,7 +186,8 @@ def _subject(
     images = {
         name: kinds[name in labels](files[key]) for name, files in found.items() if key in files
     }
-    return Subject({"subject_id": _id_of(key), **dict(key), **images})
+    items = {"subject_id": _id_of(key), **dict(key), **images}
+    return make_subject(items, f"the pattern's fields {dict(key)}")
 
 
 def _id_of(key: Fields) -> str:

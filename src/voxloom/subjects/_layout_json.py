@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxloom._errors import LayoutError, VolumeNotFoundError
-from voxloom.subjects._volume_files import find_file, listed
+from voxloom.subjects._volume_files import explain_lost, find_file, listed, split_suffix
 
 
 def read_json(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
@@ -31,6 +31,8 @@ def read_json(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
             f"expected the description of a data set at {file}, there is no such file; give the "
             "path of its dataset.json, or of the folder that holds it"
         ) from error
+    except UnicodeDecodeError as error:
+        raise LayoutError(f"{file} is not in UTF-8: {error}; save it so") from error
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -42,9 +44,14 @@ def read_json(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
 
 def names_by_number(content: Mapping[str, Any], *keys: str) -> dict[str, str]:
     """Return channel names by number as text, from the first of `keys` that is there."""
-    found: Any = next((content[key] for key in keys if content.get(key)), {})
+    key = next((key for key in keys if content.get(key)), keys[0])
+    found: Any = content.get(key) or {}
     if isinstance(found, list):
         found = dict(enumerate(found))
+    if not isinstance(found, dict) or not all(str(number).isdecimal() for number in found):
+        raise LayoutError(
+            f'dataset.json: {key!r} gives names by number, as {{"0": "CT"}}, got {found!r}'
+        )
     return {str(number): str(name) for number, name in found.items()}
 
 
@@ -63,9 +70,21 @@ def existing_files(paths: Any, folder: Path, what: str) -> Path | list[Path]:
         raise LayoutError(f"{what}: expected a path or a list of paths, got {paths!r}")
     if not several:
         raise LayoutError(f"{what}: the list of paths is empty")
-    found = {path: find_file(folder / path) for path in several}
+    # a description that was written on Windows may have backslashes
+    found = {path: find_file(folder / path) or find_file(folder / path.replace("\\", "/"))
+             for path in several}  # fmt: skip
     files = [file for file in found.values() if file is not None]
     if len(files) < len(found):
         lost = [folder / path for path, file in found.items() if file is None]
-        raise VolumeNotFoundError(f"{what}: there is no file {listed(lost)}")
+        raise VolumeNotFoundError(
+            f"{what}: there is no file {listed(map(explain_lost, lost))}{_hint(lost[0])}"
+        )
     return files[0] if len(files) == 1 else files
+
+
+def _hint(lost: Path) -> str:
+    stem, suffix = split_suffix(lost.name)
+    numbered = lost.with_name(f"{stem}_0000{suffix}")
+    if not numbered.exists():
+        return ""
+    return f"; there is {numbered.name}, as nnU-Net has it: read the folder with from_nnunet"

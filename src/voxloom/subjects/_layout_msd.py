@@ -9,6 +9,7 @@ from typing import Any
 from voxloom._errors import LayoutError
 from voxloom.subjects._image import LabelMap, ScalarImage
 from voxloom.subjects._layout_json import existing_files, names_by_number, read_json
+from voxloom.subjects._layout_subject import make_subject
 from voxloom.subjects._subject import Subject
 from voxloom.subjects._volume_files import check_ids, spelled, split_suffix
 
@@ -41,10 +42,19 @@ def _subject(entry: Any, folder: Path, channels: tuple[str, ...], where: str) ->
     files = existing_files(fields["image"], folder, f"{where}, image")
     metadata: dict[str, Any] = {"channel_names": channels} if channels else {}
     items: dict[str, Any] = {"image": ScalarImage(files, **metadata)}
-    if fields.get("label"):
-        items["label"] = LabelMap(existing_files(fields["label"], folder, f"{where}, label"))
+    label = fields.get("label")
+    if _is_class(label):
+        items["label"] = label
+    elif label:
+        items["label"] = LabelMap(existing_files(label, folder, f"{where}, label"))
     more = {name: value for name, value in fields.items() if name not in _OWN}
-    return Subject({"subject_id": _id_of(files), **more, **items})
+    return make_subject({"subject_id": _id_of(files), **more, **items}, where)
+
+
+def _is_class(label: Any) -> bool:
+    """Return whether a label is of the whole volume, as MONAI's lists for classification have."""
+    numbers = label if isinstance(label, list) and label else [label]
+    return all(isinstance(number, int | float) for number in numbers)
 
 
 def _id_of(files: Path | list[Path]) -> str:

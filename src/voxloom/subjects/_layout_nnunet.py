@@ -11,9 +11,19 @@ from typing import Any
 from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.subjects._image import LabelMap, ScalarImage
 from voxloom.subjects._layout_json import existing_files, names_by_number, read_json
-from voxloom.subjects._layout_nnunet_prepared import is_prepared_by_nnunet, read_nnunet_prepared
+from voxloom.subjects._layout_nnunet_prepared import (
+    check_not_prepared,
+    is_prepared_by_nnunet,
+    read_nnunet_prepared,
+)
 from voxloom.subjects._subject import Subject
-from voxloom.subjects._volume_files import listed, spelled, split_suffix, volumes_in
+from voxloom.subjects._volume_files import (
+    explain_lost,
+    listed,
+    spelled,
+    split_suffix,
+    volumes_in,
+)
 
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 
@@ -24,14 +34,17 @@ def read_nnunet(path: str | os.PathLike[str], section: str = "Tr") -> list[Subje
         raise LayoutError(f"section is 'Tr' (training) or 'Ts' (test), got {section!r}")
     if is_prepared_by_nnunet(Path(path).expanduser()):
         return read_nnunet_prepared(Path(path).expanduser())
+    check_not_prepared(Path(path).expanduser())
     content, folder = read_json(path)
     names = names_by_number(content, "channel_names", "modality")
     if not names:
         raise LayoutError(f"{folder / 'dataset.json'} has no 'channel_names', so that the number "
                           "of channels is unknown")  # fmt: skip
-    cases = _named_cases(content, folder) if section == "Tr" and content.get("dataset") else None
-    if cases is None:
-        cases = _found_cases(folder, section, names, str(content.get("file_ending", "")).lower())
+    if section == "Tr" and content.get("dataset"):
+        cases = _named_cases(content["dataset"], folder, names)
+    else:
+        ending = str(content.get("file_ending", "")).lower().lstrip(".")
+        cases = _found_cases(folder, section, names, ending and f".{ending}")
     channel_names = tuple(names.values())
     return [_subject(case, files, channel_names) for case, files in sorted(cases.items())]
 
@@ -46,14 +59,27 @@ def _subject(case: str, files: dict[str, Any], channel_names: tuple[str, ...]) -
     return Subject(items)
 
 
-def _named_cases(content: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
-    return {
-        spelled(case): {
-            "image": existing_files(entry["images"], folder, f"case {case!r}, images"),
-            "label": existing_files(entry["label"], folder, f"case {case!r}, label"),
-        }
-        for case, entry in content["dataset"].items()
-    }
+def _named_cases(entries: Any, folder: Path, names: dict[str, str]) -> dict[str, dict[str, Any]]:
+    if not isinstance(entries, dict):
+        raise LayoutError(
+            f"{folder / 'dataset.json'}: 'dataset' is an object of cases by name, got {entries!r}"
+        )
+    cases = {}
+    for case, entry in entries.items():
+        if not isinstance(entry, dict) or not {"images", "label"} <= entry.keys():
+            raise LayoutError(
+                f"{folder / 'dataset.json'}, case {case!r}: expected an object with 'images', a "
+                f"list of {len(names)} paths, and 'label', a path; got {entry!r}"
+            )
+        images = existing_files(entry["images"], folder, f"case {case!r}, images")
+        count = len(images) if isinstance(images, list) else 1
+        if count != len(names):
+            raise LayoutError(
+                f"{folder / 'dataset.json'}, case {case!r}: {count} files for the channels {names}"
+            )
+        label = existing_files(entry["label"], folder, f"case {case!r}, label")
+        cases[spelled(case)] = {"image": images, "label": label}
+    return cases
 
 
 def _found_cases(
@@ -91,18 +117,40 @@ def _channels_by_case(images: Path, ending: str) -> dict[str, dict[str, Path]]:
                 f"{file}: expected a name such as {stem}_0000{ending}: the case, then the number "
                 "of the channel with four digits"
             )
-        cases[match["case"]][match["channel"]] = file
+        _keep(cases[match["case"]], match["channel"], file)
     if not cases:
-        raise LayoutError(f"there are no volumes{f' {ending!r}' if ending else ''} in {images}")
+        others = sorted({split_suffix(file.name)[1] for file in volumes_in(images)})
+        raise LayoutError(
+            f"there are no volumes{f' {ending!r}' if ending else ''} in {images}"
+            + (f"; there are {others}: correct 'file_ending' in dataset.json" if others else "")
+        )
     return cases
 
 
 def _labels_by_case(labels: Path, ending: str, *, needed: bool) -> dict[str, Path]:
     if not needed and not labels.is_dir():
         return {}
-    return {spelled(split_suffix(file.name)[0]): file for file in _volumes(labels, ending)}
+    found: dict[str, Path] = {}
+    for file in _volumes(labels, ending):
+        _keep(found, spelled(split_suffix(file.name)[0]), file)
+    return found
+
+
+def _keep(files: dict[str, Path], name: str, file: Path) -> None:
+    if name in files:
+        raise LayoutError(
+            f"{files[name]} and {file} are one volume by their names; remove one of them"
+        )
+    files[name] = file
 
 
 def _volumes(folder: Path, ending: str) -> list[Path]:
     found = volumes_in(folder)
-    return [file for file in found if not ending or split_suffix(file.name)[1] == ending]
+    files = [file for file in found if not ending or split_suffix(file.name)[1] == ending]
+    lost = [file for file in files if not file.exists()]
+    if lost:
+        raise VolumeNotFoundError(
+            f"{len(lost)} of {len(files)} volumes in {folder} are not there: "
+            f"{listed(map(explain_lost, lost), 2)}"
+        )
+    return files

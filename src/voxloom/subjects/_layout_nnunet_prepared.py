@@ -15,6 +15,7 @@ from voxloom.io import open_volume
 from voxloom.subjects._image import LabelMap, ScalarImage
 from voxloom.subjects._plain_pickle import read_plain_pickle
 from voxloom.subjects._subject import Subject
+from voxloom.subjects._volume_files import listed
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -22,6 +23,23 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 def is_prepared_by_nnunet(folder: Path) -> bool:
     """Tell whether a folder holds the cases of one configuration, such as 3d_fullres."""
     return folder.is_dir() and any(folder.glob("*_seg.b2nd"))
+
+
+def check_not_prepared(folder: Path) -> None:
+    """Raise LayoutError if a folder belongs to ``nnUNet_preprocessed`` and cannot be read."""
+    if not folder.is_dir() or (folder / "imagesTr").exists():
+        return
+    inner = sorted(one.name for one in folder.iterdir() if is_prepared_by_nnunet(one))
+    if inner:
+        raise LayoutError(
+            f"{folder} holds several configurations that nnU-Net prepared; give the folder of "
+            f"one of them: {listed(inner)}"
+        )
+    if any(folder.glob("*.npz")) and any(folder.glob("*.pkl")):
+        raise LayoutError(
+            f"{folder} was prepared by an older nnU-Net, as .npz, which is not read; preprocess it "
+            "again with a newer one, which writes .b2nd"
+        )
 
 
 def read_nnunet_prepared(folder: Path) -> list[Subject]:

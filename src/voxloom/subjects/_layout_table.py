@@ -12,9 +12,16 @@ from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.subjects._cells import format_cell, parse_cell
 from voxloom.subjects._image import Image
 from voxloom.subjects._keys import INTENSITY, LABEL, SAMPLING_MAP
+from voxloom.subjects._layout_subject import make_subject
 from voxloom.subjects._paths import OnePath, Url, path_of
 from voxloom.subjects._subject import Subject
-from voxloom.subjects._volume_files import check_ids, find_file, listed, parse_missing
+from voxloom.subjects._volume_files import (
+    check_ids,
+    explain_lost,
+    find_file,
+    listed,
+    parse_missing,
+)
 
 Table = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
 """A CSV or TSV file, a pandas data frame, or rows as mappings."""
@@ -50,7 +57,7 @@ def read_table(
             continue
         metadata = {name: value for name, value in values.items() if name not in kinds}
         parsed = {name: _parsed(value) for name, value in metadata.items()}
-        subjects.append(Subject({"subject_id": identity, **images, **parsed}))
+        subjects.append(make_subject({"subject_id": identity, **images, **parsed}, place))
     check_ids((subject["subject_id"] for subject in subjects), where)
     return subjects
 
@@ -141,9 +148,10 @@ def _images(
             return None
         elif missing == "raise":
             lost = [folder / path for path, file in zip(paths, found, strict=True) if file is None]
+            expected = listed(map(explain_lost, lost))
             raise VolumeNotFoundError(
                 f"{where}: there is no {name!r}, "
-                + (f"expected at {listed(lost)}" if paths else "its cell is empty")
+                + (f"expected at {expected}" if paths else "its cell is empty")
                 + "; give missing='skip' or missing='omit' if that is as it should be"
             )
     return images

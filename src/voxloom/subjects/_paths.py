@@ -11,6 +11,7 @@ from typing import Any, final
 from voxloom._errors import ImageError, VolumeNotFoundError
 from voxloom.io import ChannelSource, VolumeSource, open_volume
 from voxloom.io._remote import is_url, local_path
+from voxloom.subjects._volume_files import explain_lost
 
 AnyPath = str | PathLike[str]
 
@@ -137,7 +138,7 @@ def _as_path(path: Any, *, verify: bool) -> OnePath:
     file = found.expanduser()
     if verify and not file.exists():
         raise VolumeNotFoundError(
-            f"there is no file {str(file)!r}; check the path, or pass verify_path=False if it "
-            f"will be there when it is read"
+            f"there is no file {explain_lost(file) if file.is_symlink() else repr(str(file))}; "
+            f"check the path, or pass verify_path=False if it will be there when it is read"
         )
     return file

@@ -70,22 +70,32 @@ def split_indices(
 
 
 def _deal(units: list[list[int]], weights: list[float], parts: list[list[int]]) -> None:
-    """Give each unit to the part that lacks most of its stratum, then of the whole."""
+    """Give each unit to the part that lacks most of its stratum; fractions are of the whole.
+
+    What is left of a stratum when no part lacks a whole unit goes to the part that lacks most
+    of all that was dealt: many small strata would else all be rounded the same way.
+    """
     total = sum(map(len, units))
     given = [0] * len(parts)
     for members in units:
-        whole = sum(map(len, parts)) + len(members)
-        lacks = [
+        size = len(members)
+        whole = sum(map(len, parts)) + size
+        urgency = [
             (
-                round(weight * total - have, 9),
+                _rank(round(weight * total - have, 9), size),
                 round(weight * whole - len(part), 9),
                 -place,
             )
             for place, (weight, have, part) in enumerate(zip(weights, given, parts, strict=True))
         ]
-        place = -max(lacks)[2]
-        given[place] += len(members)
+        place = -max(urgency)[2]
+        given[place] += size
         parts[place].extend(members)
+
+
+def _rank(lack: float, size: int) -> float:
+    """Order parts that lack whole units by how many, before any fraction, before nothing."""
+    return lack if lack >= size else 0.0 if lack > 0 else -1.0
 
 
 def _units(subjects: Sequence[Mapping[str, Any]], group: str | None) -> dict[str, list[int]]:

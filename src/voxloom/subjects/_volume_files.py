@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
 
-from voxloom._errors import LayoutError, VolumeNotFoundError
+from voxloom._errors import LayoutError
 from voxloom.io import known_suffixes
 
 Missing = Literal["raise", "skip", "omit"]
@@ -54,26 +54,33 @@ def find_file(path: str | os.PathLike[str]) -> Path | None:
     """Return the file at `path`, or one whose suffix or accents are written otherwise.
 
     Symbolic links are followed when the file is read, not here: the name stays that of the
-    link.
-
-    Raises
-    ------
-    VolumeNotFoundError
-        If there is a symbolic link that leads nowhere.
+    link. One that leads nowhere is no file.
     """
     wanted = Path(path)
     if wanted.exists():
         return wanted
-    if wanted.is_symlink():
-        raise VolumeNotFoundError(
-            f"{wanted} is a symbolic link to '{wanted.readlink()}', where nothing is; fetch "
-            "the file (DataLad: datalad get), or mend the link"
-        )
     try:
         siblings = sorted(wanted.parent.iterdir())
     except OSError:
         return None
-    return next((file for file in siblings if same_file_name(file.name, wanted.name)), None)
+    alike = (file for file in siblings if same_file_name(file.name, wanted.name))
+    return next((file for file in alike if file.exists()), None)
+
+
+def explain_lost(path: Path) -> str:
+    """Return the path of a file that is not there, and what is there instead if it is a link.
+
+    Examples
+    --------
+    >>> explain_lost(Path("t1.nii"))
+    't1.nii'
+    """
+    if not path.is_symlink():
+        return str(path)
+    return (
+        f"{path} (a symbolic link to '{path.readlink()}', where nothing is: fetch the file, as "
+        "with datalad get, or mend the link)"
+    )
 
 
 def volumes_in(folder: Path) -> list[Path]:

@@ -44,6 +44,12 @@ class PlainModule(lightning.LightningDataModule):
             return DataLoader(self.queue, batch_size=4)
         return PatchLoader(self.queue, batch_size=4)
 
+    def state_dict(self) -> dict[str, Any]:
+        return self.queue.state_dict() if self.kind == "plain" else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.queue.load_state_dict(state_dict)
+
 
 def main(kind: str, folder: Path) -> None:
     torch.manual_seed(0)
