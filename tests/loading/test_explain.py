@@ -67,3 +67,16 @@ def test_an_index_beyond_the_plan_is_refused(make_queue: Any, index: int) -> Non
     queue = make_queue(subjects=make_subjects(5))
     with pytest.raises(QueueError, match=f"epoch 0 has plan indices 0 to 14, got {index}"):
         queue.explain(index)
+
+
+@pytest.mark.parametrize(
+    ("index", "epoch", "message"),
+    [
+        (1.5, 0, r"index is a whole number, got 1\.5"),
+        ("a", 0, "index is a whole number, got 'a'"),
+        (0, -1, "epoch is a whole number of at least 0, got -1"),
+    ],
+)
+def test_what_is_no_index_is_refused(make_queue: Any, index: Any, epoch: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_queue(subjects=make_subjects(5)).explain(index, epoch=epoch)

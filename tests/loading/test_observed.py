@@ -93,9 +93,19 @@ def test_replay_in_the_middle_of_an_epoch_is_refused(make_queue: MakeQueue) -> N
         queue.replay(2, batch_size=4, steps=5)
 
 
-@pytest.mark.parametrize(("batches", "steps"), [(0, 3), (2, -1)])
-def test_replay_wants_batches_and_steps(make_queue: MakeQueue, batches: int, steps: int) -> None:
-    with pytest.raises(ValueError, match=f"num_batches={batches}, steps={steps}"):
+@pytest.mark.parametrize(
+    ("batches", "steps", "message"),
+    [
+        (0, 3, "num_batches is a whole number of at least 1, got 0"),
+        (1.5, 3, r"num_batches .* got 1\.5"),
+        (2, -1, "steps is a whole number of at least 0, got -1"),
+        (2, 2.5, r"steps .* got 2\.5"),
+    ],
+)
+def test_replay_wants_batches_and_steps(
+    make_queue: MakeQueue, batches: Any, steps: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
         make_queue().replay(batches, batch_size=4, steps=steps)
 
 
@@ -128,10 +138,13 @@ def test_simulate_estimates_waiting_once_something_was_measured(make_queue: Make
     assert 0 <= share <= 1
 
 
-@pytest.mark.parametrize("wrong", [{"max_length": 0}, {"batch_size": 0}])
-def test_simulate_wants_settings_that_a_queue_can_have(make_queue: Any, wrong: Any) -> None:
-    with pytest.raises(ValueError, match="at least 1 and batch_size of at least 1"):
-        make_queue().simulate(**{"batch_size": 4, **wrong})
+@pytest.mark.parametrize("name", ["max_length", "batch_size", "samples_per_volume", "num_workers"])
+@pytest.mark.parametrize("wrong", [-1, 2.5, "2"])
+def test_simulate_wants_settings_that_a_queue_can_have(
+    make_queue: Any, name: str, wrong: Any
+) -> None:
+    with pytest.raises(ValueError, match=f"{name} is a whole number of at least .*, got {wrong!r}"):
+        make_queue().simulate(**{"batch_size": 4, name: wrong})
 
 
 def test_the_trace_shows_all_workers_and_the_trainer(make_queue: MakeQueue, tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import changing
 import pytest
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, SequentialSampler
 
 from voxloom import Queue
 from voxloom.testing import assert_resumes_anywhere
@@ -135,7 +136,8 @@ def test_other_subjects_are_noticed_and_other_folders_are_not(make_queue: MakeQu
     ("wrong", "message"),
     [
         ({"version": 0}, "version 1"),
-        ({"epoch": -1}, "epoch >= 0"),
+        ({"epoch": -1}, r"0 <= epoch < 2\*\*63 is expected, got -1"),
+        ({"epoch": 2**70}, "0 <= epoch"),
         ({"delivered": 15}, "0 <= delivered < 15"),
         ({"delivered": 1.5}, "whole numbers"),
         ({"epoch": None}, "whole numbers"),
@@ -148,9 +150,36 @@ def test_a_broken_state_is_refused(make_queue: MakeQueue, wrong: Any, message: s
         queue.load_state_dict({**queue.state_dict(), **wrong})
 
 
-def test_what_is_no_state_is_refused(make_queue: MakeQueue) -> None:
-    with pytest.raises(ValueError, match="expected the state of a queue"):
-        make_queue().load_state_dict({})
+@pytest.mark.parametrize("thing", [{}, None, [1], "state"])
+def test_what_is_no_state_is_refused(make_queue: MakeQueue, thing: Any) -> None:
+    with pytest.raises(
+        ValueError, match=rf"expected the state of a queue, .*got {re.escape(repr(thing))}"
+    ):
+        make_queue().load_state_dict(thing)
+
+
+class Turned(SequentialSampler):
+    """The first few subjects of each epoch, as many as the epoch says, from the last."""
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.epoch % 3 + 2, -1, -1))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"subject_weights": [1, 2, 3, 4, 5, 6]}, {"subject_sampler": Turned(range(6))}],
+    ids=["weights", "sampler"],
+)
+def test_resumes_where_epochs_differ_in_length(make_queue: MakeQueue, options: Any) -> None:
+    def make() -> Queue:
+        subjects = changing.make_subjects(6, num_samples=[1, 2, 3, 1, 2, 6])
+        return make_queue(subjects=subjects, shuffle_subjects=False, **options)
+
+    assert len({len(make().plan(epoch)) for epoch in range(3)}) > 1
+    assert_resumes_anywhere(make, epochs=3)
 
 
 def test_a_state_is_small_whatever_the_data(make_queue: MakeQueue) -> None:

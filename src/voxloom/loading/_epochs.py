@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,11 +62,23 @@ class Epochs:
         """Return which subjects an epoch takes patches from, on all ranks, by rising index."""
         visits = None if self._visits is None else self._visits(epoch)
         visited = np.arange(len(self.counts)) if visits is None else np.unique(visits)
-        return visited[self.counts[visited] > 0]
+        giving = visited[self.counts[visited] > 0]
+        if not len(giving):
+            raise _no_patches(epoch)
+        return giving
 
     def _plan(self, epoch: int) -> EpochPlan:
         visits = None if self._visits is None else self._visits(epoch)
+        if not self.length(epoch):  # whoever looks ahead for the next patch would look for ever
+            raise _no_patches(epoch)
         return plan_epoch(self.counts, epoch, self.options, visits=visits, share=self.share)
+
+
+def _no_patches(epoch: int) -> QueueError:
+    return QueueError(
+        f"epoch {epoch} has no patches: subject_sampler, subject_weights or num_samples leave no "
+        f"subject that gives any"
+    )
 
 
 def peek_subjects(dataset: Any) -> list[Subject | None]:
@@ -141,14 +154,20 @@ def weighted_visits(weights: Sequence[float], num_subjects: int, seed: int) -> D
     ValueError
         If a weight is negative or not finite, or all are zero, or there is not one a subject.
     """
-    shares = np.asarray(weights, dtype=np.float64)
+    try:
+        shares = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"subject_weights are numbers, got {weights!r:.200}: {error}") from None
     if shares.shape != (num_subjects,):
         raise ValueError(
-            f"subject_weights has one weight a subject, {num_subjects}; got {len(weights)}"
+            f"subject_weights has one weight a subject, {num_subjects}; got shape {shares.shape}"
         )
-    if not np.isfinite(shares).all() or (shares < 0).any() or not shares.sum():
+    with np.errstate(over="ignore"):
+        total = shares.sum()
+    if not np.isfinite(total) or (shares < 0).any() or not total:
         raise ValueError(
-            f"subject_weights are finite, not negative and not all zero, got {list(weights)!r:.200}"
+            f"subject_weights are finite, their sum too, not negative and not all zero, got "
+            f"{list(weights)!r:.200}"
         )
     return DrawnVisits(np.cumsum(shares), Stream(seed, "weighted subjects"))
 
@@ -202,7 +221,12 @@ class SampledVisits:
         return len(self._sampler)
 
     def _checked(self, index: Any) -> int:
-        number = int(index)
+        try:
+            number = operator.index(index)
+        except TypeError:
+            raise QueueError(
+                f"subject_sampler gives indices of subjects, one at a time, got {index!r:.200}"
+            ) from None
         if not 0 <= number < self._num_subjects:
             raise QueueError(
                 f"subject_sampler gave {number}, the data set has {self._num_subjects} subjects"

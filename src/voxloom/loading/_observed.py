@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from voxloom._errors import QueueError
 from voxloom._upstairs import show
 from voxloom.loading._advice import advise
+from voxloom.loading._arguments import whole
 from voxloom.loading._choice import Choice
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import Epochs, count_patches
@@ -169,8 +170,9 @@ class ObservedQueue(Dataset[Subject], ABC):
         PatchError
             If the patch cannot be made: the error that the queue raises.
         """
-        plan = self.plan(self._epoch if epoch is None else epoch)
-        return explain_patch(plan, index, self._work(), functools.partial(describe, self._subjects))
+        place = whole("index", index)
+        plan = self.plan(self._epoch if epoch is None else whole("epoch", epoch, least=0))
+        return explain_patch(plan, place, self._work(), functools.partial(describe, self._subjects))
 
     def replay(
         self,
@@ -201,11 +203,8 @@ class ObservedQueue(Dataset[Subject], ABC):
         QueueError
             In the middle of an epoch that a loop has begun.
         """
-        if num_batches < 1 or steps < 0:
-            raise ValueError(
-                f"at least one batch and 0 steps are expected, got num_batches={num_batches}, "
-                f"steps={steps}"
-            )
+        whole("num_batches", num_batches, least=1)
+        whole("steps", steps, least=0)
         if self._is_open:
             raise QueueError(
                 "replay before or after an epoch, not in the middle of one; or make another queue"
@@ -244,15 +243,13 @@ class ObservedQueue(Dataset[Subject], ABC):
         >>> few < queue.simulate(batch_size=8, max_length=128).mixing.distinct_mean
         True
         """
+        whole("batch_size", batch_size, least=1)
         length = self.max_length if max_length is None else max_length
-        least = self._run.epochs.share.lanes
-        if length < least or batch_size < 1:
-            raise ValueError(
-                f"max_length of at least {least} and batch_size of at least 1 are expected, got "
-                f"max_length={length}, batch_size={batch_size}"
-            )
+        whole("max_length", length, least=self._run.epochs.share.lanes)
         samples = self.samples_per_volume if samples_per_volume is None else samples_per_volume
+        whole("samples_per_volume", samples, least=1)
         workers = self.num_workers if num_workers is None else num_workers
+        whole("num_workers", workers, least=0)
         epochs = Epochs(
             count_patches(self._subjects, samples, self.sampler),
             replace(self._run.options, max_length=length),

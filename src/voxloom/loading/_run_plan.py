@@ -11,7 +11,7 @@ from typing import Any, final
 from voxloom.loading._epochs import DrawnVisits, Epochs, SampledVisits, Visits
 from voxloom.loading._plan import PlanOptions, Share
 from voxloom.loading._ranks import agree_on, find_share
-from voxloom.loading._state import fingerprint, make_state, read_state
+from voxloom.loading._state import fingerprint, make_state, read_delivered, read_epoch
 from voxloom.subjects import Subject
 
 
@@ -110,9 +110,18 @@ class RunPlan:
         StateError
             A ValueError, if the state is of a run with other subjects, seed or plan.
         """
-        epoch, delivered = read_state(state, self.state(0, 0))
-        if isinstance(self.visits, SampledVisits):
-            self.visits.restore(state.get("visits"))
+        epoch = read_epoch(state)
+        visits = self.visits if isinstance(self.visits, SampledVisits) else None
+        before = None if visits is None else visits.known
+        try:
+            if visits is not None:
+                visits.restore(state.get("visits"))
+            # Of its own epoch: they differ in length where drawn subjects differ in num_samples.
+            delivered = read_delivered(state, self.state(epoch, 0))
+        except Exception:
+            if visits is not None and before is not None:
+                visits.known = before
+            raise
         return epoch, delivered // self.epochs.share.world
 
     @functools.cached_property

@@ -48,23 +48,39 @@ def make_state(
     }
 
 
-def read_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the epoch and the number of patches delivered, if the state is of this queue.
+def read_epoch(state: Any) -> int:
+    """Return the epoch of a state.
+
+    Raises
+    ------
+    StateError
+        If it is no state of a queue.
+    """
+    if not isinstance(state, Mapping) or state.get("version") != VERSION:
+        raise StateError(f"expected the state of a queue, version {VERSION}, got {state!r:.200}")
+    epoch, delivered = state.get("epoch"), state.get("delivered")
+    if not (isinstance(epoch, int) and isinstance(delivered, int)):
+        raise StateError(f"epoch and delivered are whole numbers, got {epoch!r}, {delivered!r}")
+    if not 0 <= epoch < 2**63:
+        raise StateError(f"0 <= epoch < 2**63 is expected, got {epoch}")
+    return epoch
+
+
+def read_delivered(state: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
+    """Return the number of patches delivered in its epoch, if the state is of this queue.
 
     Parameters
     ----------
     state : mapping
         What `make_state` returned, in this or another process.
     expected : mapping
-        What it returns for the queue that is to go on.
+        What it returns in the same epoch for the queue that is to go on.
 
     Raises
     ------
     StateError
         A ValueError that names both values of whatever differs.
     """
-    if state.get("version") != VERSION:
-        raise StateError(f"expected the state of a queue, version {VERSION}, got {state!r:.200}")
     wrong = [
         f"{name}: {theirs!r} in the state, {ours!r} in this queue"
         for name, ours, theirs in _pairs(expected, state)
@@ -75,15 +91,10 @@ def read_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> tuple[i
             f"the state belongs to another queue ({'; '.join(wrong)}); these must be the same to "
             f"go on; workers, start method and number of ranks may differ"
         )
-    epoch, delivered = state.get("epoch"), state.get("delivered")
-    patches = expected["data"]["patches"]
-    if not (isinstance(epoch, int) and isinstance(delivered, int)):
-        raise StateError(f"epoch and delivered are whole numbers, got {epoch!r}, {delivered!r}")
-    if epoch < 0 or not 0 <= delivered < patches:
-        raise StateError(
-            f"epoch >= 0 and 0 <= delivered < {patches} are expected, got {epoch}, {delivered}"
-        )
-    return epoch, delivered
+    delivered, patches = int(state["delivered"]), expected["data"]["patches"]
+    if not 0 <= delivered < patches:
+        raise StateError(f"0 <= delivered < {patches} is expected, got {delivered}")
+    return delivered
 
 
 def _pairs(expected: Mapping[str, Any], state: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
