@@ -68,7 +68,7 @@ def forget(path: Path) -> None:
     """Ask the system to drop a file from memory. Pages that a map holds stay: none is kept."""
     from voxloom.io import _mapping
 
-    _mapping._map_file.cache_clear()
+    _mapping.map_file.cache_clear()
     for file in files_of(path):
         number = os.open(file, os.O_RDONLY)
         os.fsync(number)

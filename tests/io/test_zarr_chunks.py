@@ -70,7 +70,25 @@ def test_neighbouring_chunks_of_a_shard_are_read_at_once(
         reads.append(offset)
         return preadv(file, buffers, offset)
 
+    monkeypatch.setattr("voxloom.io._zarr_chunks.is_resident", lambda file, start: False)
     monkeypatch.setattr(os, "preadv", counted)
     whole = source.read()
     np.testing.assert_array_equal(whole, voxels)
     assert len(reads) < 10  # of 75 chunks
+
+
+def test_what_is_in_memory_is_not_read_but_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voxels = np.random.default_rng(0).integers(1, 999, (1, 24, 24, 40)).astype(np.int16)
+    voxels[0, 8:16, :, 16:24] = 0
+    source = ZarrSource(write_zarr(tmp_path / "a.zarr", voxels, chunk=8))
+
+    def unexpected(file: int, spans: Any) -> Any:
+        raise AssertionError("read what is in memory")
+
+    monkeypatch.setattr("voxloom.io._zarr_chunks.is_resident", lambda file, start: True)
+    monkeypatch.setattr("voxloom.io._zarr_chunks._read_spans", unexpected)
+    np.testing.assert_array_equal(source.read(), voxels)
+    box = Box((3, 5, 7), (20, 9, 33))
+    np.testing.assert_array_equal(source.read(box), voxels[(slice(None), *box.slices)])

@@ -55,7 +55,7 @@ def map_voxels(
             raise damaged(
                 path, f"had {file_bytes} bytes when its header was read, has {now.st_size} now"
             )
-        data = _map_file(path, now.st_ino, now.st_size, now.st_mtime_ns)
+        data = map_file(path, now.st_ino, now.st_size, now.st_mtime_ns)
     return np.ndarray(shape, dtype, buffer=data, offset=offset, order="F")
 
 
@@ -67,7 +67,8 @@ def release_pages(voxels: Array) -> None:
 
 
 @lru_cache(maxsize=_open_maps())
-def _map_file(path: str, inode: int, file_bytes: int, mtime_ns: int) -> mmap.mmap:
+def map_file(path: str, inode: int, file_bytes: int, mtime_ns: int) -> mmap.mmap:
+    """Return a map of a whole file, the same while the file is the same."""
     # The arguments after the path are there for the cache: a file that changed is mapped anew.
     with Path(path).open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -47,7 +47,7 @@ def prefetch_box(
     with suppress(OSError):
         file = os.open(path, os.O_RDONLY)
         try:
-            if all(_is_resident(file, start + n * plane) for n in (0, planes // 2, planes - 1)):
+            if all(is_resident(file, start + n * plane) for n in (0, planes // 2, planes - 1)):
                 return False
             for number in range(planes):
                 os.posix_fadvise(file, start + number * plane, length, os.POSIX_FADV_WILLNEED)
@@ -57,7 +57,10 @@ def prefetch_box(
     return False
 
 
-def _is_resident(file: int, start: int) -> bool:
+def is_resident(file: int, start: int) -> bool:
+    """Tell whether a byte of an open file is in memory; False where the system does not say."""
+    if not _AVAILABLE or not _NOWAIT:
+        return False
     try:
         os.preadv(file, [bytearray(1)], start, _NOWAIT)
     except BlockingIOError:
