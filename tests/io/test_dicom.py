@@ -80,3 +80,30 @@ def test_one_of_several_series_must_be_chosen(tmp_path: Path) -> None:
 def test_a_folder_without_slices_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownFormatError, match="there is no DICOM file in this folder"):
         DicomSource(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["1-90.dcm", "1-87.dcm"])
+@pytest.mark.parametrize("left", [0, 100, 400])
+def test_a_slice_that_cannot_be_read_is_named_and_not_left_out(
+    tmp_path: Path, name: str, left: int
+) -> None:
+    write_series(tmp_path)
+    slice_ = tmp_path / name  # the first of the volume, and one between
+    content = slice_.read_bytes()[:left]
+    slice_.write_bytes(content)
+    with pytest.raises(VolumeReadError, match=rf"{name}: is no DICOM slice that can be read"):
+        DicomSource(tmp_path)
+    slice_.rename(tmp_path / "slice")  # known by its mark, if that is left
+    if left == 400:
+        with pytest.raises(VolumeReadError, match=r"slice: is no DICOM slice that can be read"):
+            DicomSource(tmp_path)
+
+
+def test_what_is_no_slice_may_lie_beside_the_slices(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    content = (tmp_path / "1-90.dcm").read_bytes()[:400]
+    (tmp_path / "DICOMDIR").write_bytes(content)
+    (tmp_path / "._1-90.dcm").write_bytes(b"what another system writes beside a file")
+    (tmp_path / "notes.txt").write_text("seven slices")
+    (tmp_path / "empty").mkdir()
+    assert DicomSource(tmp_path).shape == (1, 5, 6, 7)

@@ -19,6 +19,10 @@ _UNEVEN: Final = 0.02
 """Share of the distance between slices by which one may be off its place."""
 
 _MOST_SHOWN: Final = 4
+_MARK: Final = b"DICM"
+_MARK_AT: Final = 128
+_DIRECTORY: Final = "DICOMDIR"
+_SUFFIXES: Final = (".dcm", ".dicom", ".ima")
 
 
 @final
@@ -41,7 +45,8 @@ class DicomSource(VolumeSource):
     VolumeNotFoundError
         If there is no such folder.
     VolumeReadError
-        If a slice is missing, repeated or of another size, or the folder has several series.
+        If a slice is missing, repeated, of another size or cannot be read, or the folder has
+        several series.
     UnknownFormatError
         If there is no DICOM file in the folder.
     MissingExtraError
@@ -83,6 +88,7 @@ def _files(folder: str, series: str | None) -> tuple[str, ...]:
     with reading(folder):
         any(Path(folder).iterdir())
     found = find_series(folder)
+    _check_none_is_left_out(folder, {Path(file).name for files in found.values() for file in files})
     if not found:
         raise UnknownFormatError(f"{folder}: there is no DICOM file in this folder")
     if series is None and len(found) > 1:
@@ -95,6 +101,28 @@ def _files(folder: str, series: str | None) -> tuple[str, ...]:
     if name not in found:
         raise VolumeReadError(f"{folder}: there is no series {name!r} in it, it has {list(found)}")
     return found[name]
+
+
+def _check_none_is_left_out(folder: str, found: set[str]) -> None:
+    """Raise if a slice cannot be read: ITK leaves it out, and the first or last is not missed."""
+    with reading(folder):
+        others = sorted(file for file in Path(folder).iterdir() if file.name not in found)
+    for file in others:
+        is_ours = file.name.upper() != _DIRECTORY and not file.name.startswith(".")
+        if is_ours and _should_be_slice(file):
+            raise damaged(
+                os.fspath(file),
+                "is no DICOM slice that can be read; take it out of the folder if it is no part of "
+                "the volume",
+            )
+
+
+def _should_be_slice(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with reading(os.fspath(file)), file.open("rb") as opened:
+        has_mark = opened.read(_MARK_AT + len(_MARK))[_MARK_AT:] == _MARK
+    return has_mark or file.suffix.lower() in _SUFFIXES
 
 
 def _check_alike(folder: str, files: tuple[str, ...], headers: list[ItkHeader]) -> None:
