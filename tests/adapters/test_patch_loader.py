@@ -79,7 +79,7 @@ def test_what_is_no_batch_size_is_refused(batch_size: object) -> None:
 
 
 def test_a_negative_epoch_is_refused() -> None:
-    with pytest.raises(StateError, match="epoch >= 0"):
+    with pytest.raises(StateError, match="0 <= epoch"):
         make_loader().set_epoch(-1)
 
 

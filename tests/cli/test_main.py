@@ -90,7 +90,7 @@ def test_without_typer_the_extra_is_named():
         "import sys; sys.modules['typer'] = None\n"
         "from voxloom.cli import main; sys.exit(main(['info']))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     assert run.returncode == ExitCode.MISSING
     assert run.stderr == (
         "voxloom: typer is needed for the command line and is not installed; "
@@ -104,5 +104,7 @@ def test_help_brings_in_nothing_slow():
         "import sys; from voxloom.cli import main; main(['--help'])\n"
         "print({'torch', 'matplotlib', 'nibabel', 'scipy'} & sys.modules.keys())"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert run.stdout.splitlines()[-1] == "set()"

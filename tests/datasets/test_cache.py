@@ -103,7 +103,7 @@ def test_two_processes_at_once_fetch_once(site: Any, cache: Path, colin_1998: by
         "print(sorted(fetch(pickle.loads(bytes.fromhex(sys.argv[1])))))"
     )
     command = [sys.executable, "-c", script, pickle.dumps(wanted).hex()]
-    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") for _ in range(2)]
     said = [run.communicate()[0].strip() for run in runs]
     assert said == [str(sorted(MEMBERS))] * 2
     assert len(site.requests) == 1

@@ -79,7 +79,9 @@ def test_nilearn_is_found_and_not_imported() -> None:
     code = (
         "import sys; from voxloom.datasets import MNI152; MNI152(); print('nilearn' in sys.modules)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert said.stdout.strip() == "False"
 
 

@@ -19,7 +19,10 @@ def object_server() -> Iterator[ObjectServer]:
     """Start an S3 server in a process of its own, and let the libraries find it as they do."""
     script = Path(__file__).parent / "scripts" / "s3_server.py"
     process = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     try:

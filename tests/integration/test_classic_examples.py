@@ -114,7 +114,7 @@ def test_a_plain_script_needs_no_main_guard_and_no_close(files: Path) -> None:
     script = files / "train.py"
     script.write_text(SCRIPT, encoding="utf-8")
     command = [sys.executable, "-W", "error", str(script)]
-    run = subprocess.run(command, cwd=files, capture_output=True, text=True, timeout=100)
+    run = subprocess.run(command, cwd=files, capture_output=True, encoding="utf-8", timeout=100)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == "0 100\n1 100\n"
 

@@ -33,7 +33,7 @@ def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
         **options,
     )
@@ -90,7 +90,9 @@ def test_a_reader_that_goes_away_is_no_error_to_speak_of(arguments: list[str]) -
 def test_a_full_disk_is_one_sentence(data: Path) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "voxloom.cli", "check", str(data)]
-        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        run = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, encoding="utf-8", check=False
+        )
     assert run.returncode == ExitCode.FAILED
     assert run.stderr.splitlines()[-1] == "voxloom: No space left on device"
 

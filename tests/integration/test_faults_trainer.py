@@ -281,7 +281,11 @@ def test_ctrl_c_while_workers_are_started_or_ended_leaves_nothing(tmp_path: Path
     script = tmp_path / "script.py"
     script.write_text(INTERRUPTED)
     ran = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(script)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
     )
     assert re.fullmatch(r"(\d\.\d+\s){3}", ran.stdout), ran.stderr
     assert max(map(float, ran.stdout.split())) < 5

@@ -192,7 +192,7 @@ def start(code: str, folder: Path, **options: Any) -> subprocess.Popen[str]:
         [sys.executable, str(script)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
         **options,
     )
@@ -297,7 +297,7 @@ if __name__ == "__main__":
     script = tmp_path / "script.py"
     script.write_text(SCRIPT + code)
     command = [*IN_A_SMALL_DEV_SHM, sys.executable, str(script)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
     assert ran.stdout.split() == [str(2**26), str(60 * 4 * 96**3), "80", "[]"], ran.stderr
 
 
@@ -330,7 +330,11 @@ if __name__ == "__main__":
 def test_what_is_typed_in_is_explained() -> None:
     code = "def change(subject): return subject\nnext(iter(make(change)))"
     ran = subprocess.run(
-        [sys.executable, "-"], input=SCRIPT + code, capture_output=True, text=True, timeout=60
+        [sys.executable, "-"],
+        input=SCRIPT + code,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
     )
     assert ran.returncode == 1
     assert "Can't get attribute 'change' on <module '__main__'" in ran.stderr

@@ -21,7 +21,7 @@ def run(script: str, *arguments: str, launcher: tuple[str, ...] = ()) -> None:
     command = [sys.executable, *launcher, str(SCRIPTS / script), *arguments]
     settings = {**os.environ, "OMP_NUM_THREADS": "1"}
     finished = subprocess.run(
-        command, capture_output=True, text=True, timeout=110, env=settings, check=False
+        command, capture_output=True, encoding="utf-8", timeout=110, env=settings, check=False
     )
     assert finished.returncode == 0, finished.stderr
 

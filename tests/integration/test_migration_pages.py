@@ -38,7 +38,7 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks), encoding="utf-8")
     command = [sys.executable, str(script)]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=110)
     assert run.returncode == 0, run.stderr
 
 

@@ -49,7 +49,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
             [sys.executable, str(script)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             start_new_session=True,
         )
         started.append(process)
@@ -304,5 +304,5 @@ def test_a_queue_over_zarr_ends_without_a_warning(tmp_path: Path) -> None:
         "print(len(list(queue.batches(2))))\n"
     )
     command = [sys.executable, str(script), str(tmp_path / "a.zarr")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "2", "")

@@ -38,7 +38,7 @@ def launch(world: int, kind: str, folder: Path) -> dict[str, Any]:
         *(str(folder), str(folder / "marks"), str(folder / "state.json")),
     ]
     settings = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=110, env=settings)
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=110, env=settings)
     assert ran.returncode == 0, ran.stderr
     found: dict[str, Any] = json.loads((folder / f"{kind}-{world}.json").read_text())
     return found

@@ -21,7 +21,7 @@ def test_every_block_of_code_prints_what_is_shown_below_it(tmp_path: Path) -> No
     script = tmp_path / "readme.py"
     script.write_text(f"\nprint({BREAK!r})\n".join(code for code, _ in blocks), encoding="utf-8")
     command = [sys.executable, str(script)]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=110)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split(f"{BREAK}\n") == [shown for _, shown in blocks]
 

@@ -136,7 +136,7 @@ def test_a_server_that_falls_silent_is_asked_again(
     )
     settings = {**os.environ, "TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS": "1"}
     command = [sys.executable, "-c", code]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
+    said = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, env=settings)
     assert said.stdout.split() == [str(VOXELS[:8, :8, :8].sum()), "True"]
     assert faults == []
 

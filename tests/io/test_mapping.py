@@ -68,5 +68,7 @@ for n in range(300):
     map_voxels(str(path), shape=(24,), dtype=np.dtype(np.uint8), offset=0, file_bytes=24)
 print(len(list(Path("/proc/self/fd").iterdir())) - before)
 """
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False
+    )
     assert ran.stdout == f"{most}\n", ran.stderr

@@ -105,5 +105,7 @@ def test_reading_nifti_imports_neither_torch_nor_nibabel(tmp_path: Path) -> None
         f"import sys, voxloom.io; voxloom.io.open_volume({path!r}).read();"
         "print([name for name in ('torch', 'nibabel') if name in sys.modules])"
     )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True
+    )
     assert run.stdout == "[]\n"

@@ -31,7 +31,11 @@ def same(patch: Subject) -> Subject:
 
 @pytest.mark.parametrize("padding_mode", [None, "constant", "edge", -3])
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("options", [{}, {"num_workers": 1}, {"patch_transform": same}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"num_workers": 1}, {"patch_transform": same}],
+    ids=lambda options: " ".join(options),
+)
 def test_patches_of_a_grid_are_joined_again(
     padding_mode: Any, way: str, options: dict[str, Any]
 ) -> None:

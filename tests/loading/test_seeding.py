@@ -69,6 +69,8 @@ opened = Workshop(WorkSpec(dataset, UniformSampler(4), 0)).open(0, 0)
 assert "torch" in sys.modules
 print(opened.subject.t1.array.max(), changing.make_subjects(1)[0].t1.array.max())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     doubled, given = (float(word) for word in done.stdout.split())
     assert doubled == 2 * given

@@ -115,6 +115,8 @@ except MemoryError as error:
 memory.reserve(1 << 10)
 print(len(memory.slot(1)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert done.stdout.startswith("QueueMemoryError 2 patches of 1.0 MiB do not fit in memory")
     assert done.stdout.splitlines()[-1] == "1024"

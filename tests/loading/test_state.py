@@ -38,7 +38,7 @@ WAYS: dict[str, Callable[[Queue], Iterator[Any]]] = {
         {"max_length": 2},
         {"transform": changing.draw_from_every_generator},
     ],
-    ids=str,
+    ids=lambda options: " ".join(f"{k}={getattr(v, '__name__', v)}" for k, v in options.items()),
 )
 def test_resumes_after_every_patch(make_queue: MakeQueue, options: Any) -> None:
     assert_resumes_anywhere(lambda: make_queue(**options), epochs=3)

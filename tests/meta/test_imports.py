@@ -37,7 +37,9 @@ IMPORTERS = {"import_extra", "import_module", "__import__"}
 )
 def test_importing_it_brings_in_nothing_slow(package: str) -> None:
     code = f"import sys, {package}; print(*sorted(set({SLOW.split()}) & sys.modules.keys()))"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert said.stdout.strip() == ""
 
 

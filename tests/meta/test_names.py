@@ -77,7 +77,9 @@ import sys, numpy, voxloom as tio
 image = tio.ScalarImage(tensor=numpy.zeros((1, 4, 5, 6)))
 print(tio.Subject(t1=image)[1:3].spatial_shape, "torch" in sys.modules)
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert said.stdout.strip() == "(2, 5, 6) False"
 
 

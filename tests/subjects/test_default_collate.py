@@ -93,5 +93,7 @@ from torch.utils.data import DataLoader
 (batch,) = DataLoader(dataset, batch_size=2)
 print(tuple(batch["t1"]["data"].shape))
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert said.stdout.strip() == "(2, 1, 2, 2, 2)"

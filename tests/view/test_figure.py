@@ -12,7 +12,9 @@ def test_plots_leave_pyplot_alone() -> None:
         "import io, sys, voxloom.view as view; view.plot_curve([1.0]).savefig(io.BytesIO());"
         "print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert run.stdout == "False False\n"
 
 
