@@ -6,7 +6,7 @@ from voxloom.cli import ExitCode
 def test_the_page_can_be_one_file(voxloom, tmp_path):
     said = voxloom("queue-page", "--output", "queue.html")
     assert (said.code, said.out) == (ExitCode.OK, "queue.html\n")
-    assert "<html" in (tmp_path / "queue.html").read_text()
+    assert "<html" in (tmp_path / "queue.html").read_text(encoding="utf-8")
 
 
 def test_json_says_which_file(voxloom):

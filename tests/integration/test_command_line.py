@@ -87,11 +87,17 @@ def test_a_reader_that_goes_away_is_no_error_to_speak_of(arguments: list[str]) -
     process.stderr.close()
 
 
-def test_a_full_disk_is_one_sentence(data: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_one_sentence(data: Path, unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "voxloom.cli", "check", str(data)]
         run = subprocess.run(
-            command, stdout=full, stderr=subprocess.PIPE, encoding="utf-8", check=False
+            command,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )
     assert run.returncode == ExitCode.FAILED
     assert run.stderr.splitlines()[-1] == "voxloom: No space left on device"

@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         if _was_stopped(error):
             return _say("stopped", ExitCode.INTERRUPTED)
+        _settle_output()
         return _say(*_explain(error))
 
 
@@ -97,6 +98,14 @@ def _run(arguments: list[str]) -> int:
     if code == ExitCode.INTERRUPTED:  # typer has caught it
         raise KeyboardInterrupt
     return int(code or ExitCode.OK)
+
+
+def _settle_output() -> None:
+    """Write what is buffered; drop it where the disk is full, or Python would fail again."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _drop_output()
 
 
 def _drop_output() -> int:
