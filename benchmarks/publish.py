@@ -1,6 +1,6 @@
 """Measure what docs/benchmarks.md shows, store it here as JSON, and draw it; see README.md.
 
-python benchmarks/publish.py               # measures, about five minutes, then draws
+python benchmarks/publish.py               # measures, about eight minutes, then draws
 python benchmarks/publish.py --only-draw   # from what is stored
 """
 

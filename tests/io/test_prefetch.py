@@ -30,7 +30,7 @@ def test_only_the_spans_of_the_box_are_asked_for(
     volume: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, int]] = []
-    monkeypatch.setattr("voxloom.io._prefetch.is_resident", lambda file, start: False)
+    monkeypatch.setattr("voxloom.io._prefetch._is_resident", lambda file, start: False)
     monkeypatch.setattr(os, "posix_fadvise", lambda file, a, n, advice: asked.append((a, n)))
     assert prefetch_box(volume, BOX, spatial_shape=SHAPE, offset=0, itemsize=2)
     numbers = np.arange(20 * 30 * 40).reshape(SHAPE)[BOX.slices]
@@ -62,7 +62,7 @@ def test_copies_that_are_mapped_are_asked_for_in_the_order_of_their_file(
         source = CachedSource(NiftiSource(write_nifti(path, voxels)), ArraySource(voxels))
         order = (2, 1, 0)
     asked: list[int] = []
-    monkeypatch.setattr("voxloom.io._prefetch.is_resident", lambda file, start: False)
+    monkeypatch.setattr("voxloom.io._prefetch._is_resident", lambda file, start: False)
     monkeypatch.setattr(os, "posix_fadvise", lambda file, a, n, advice: asked.append(a))
     assert (source.read(BOX) == voxels[(slice(None), *BOX.slices)]).all()
     stored = np.memmap(path, np.int16, "r", offset=352).reshape([SHAPE[axis] for axis in order])

@@ -70,7 +70,7 @@ def test_neighbouring_chunks_of_a_shard_are_read_at_once(
         reads.append(offset)
         return preadv(file, buffers, offset)
 
-    monkeypatch.setattr("voxloom.io._zarr_chunks.is_resident", lambda file, start: False)
+    monkeypatch.setattr("voxloom.io._zarr_chunks.are_resident", lambda file, places: False)
     monkeypatch.setattr(os, "preadv", counted)
     whole = source.read()
     np.testing.assert_array_equal(whole, voxels)
@@ -87,7 +87,7 @@ def test_what_is_in_memory_is_not_read_but_mapped(
     def unexpected(file: int, spans: Any) -> Any:
         raise AssertionError("read what is in memory")
 
-    monkeypatch.setattr("voxloom.io._zarr_chunks.is_resident", lambda file, start: True)
+    monkeypatch.setattr("voxloom.io._zarr_chunks.are_resident", lambda file, places: True)
     monkeypatch.setattr("voxloom.io._zarr_chunks._read_spans", unexpected)
     np.testing.assert_array_equal(source.read(), voxels)
     box = Box((3, 5, 7), (20, 9, 33))

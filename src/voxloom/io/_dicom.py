@@ -86,9 +86,10 @@ class DicomSource(VolumeSource):
 
 def _files(folder: str, series: str | None) -> tuple[str, ...]:
     with reading(folder):
-        any(Path(folder).iterdir())
+        present = sorted(Path(folder).iterdir())
     found = find_series(folder)
-    _check_none_is_left_out(folder, {Path(file).name for files in found.values() for file in files})
+    taken = {Path(file).name for files in found.values() for file in files}
+    _check_none_is_left_out([file for file in present if file.name not in taken])
     if not found:
         raise UnknownFormatError(f"{folder}: there is no DICOM file in this folder")
     if series is None and len(found) > 1:
@@ -103,10 +104,8 @@ def _files(folder: str, series: str | None) -> tuple[str, ...]:
     return found[name]
 
 
-def _check_none_is_left_out(folder: str, found: set[str]) -> None:
+def _check_none_is_left_out(others: list[Path]) -> None:
     """Raise if a slice cannot be read: ITK leaves it out, and the first or last is not missed."""
-    with reading(folder):
-        others = sorted(file for file in Path(folder).iterdir() if file.name not in found)
     for file in others:
         is_ours = file.name.upper() != _DIRECTORY and not file.name.startswith(".")
         if is_ours and _should_be_slice(file):

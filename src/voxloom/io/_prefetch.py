@@ -8,6 +8,7 @@ costs a third of a copy from memory, so it is done only where a few probes say t
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -47,22 +48,30 @@ def prefetch_box(
     with suppress(OSError):
         file = os.open(path, os.O_RDONLY)
         try:
-            if all(is_resident(file, start + n * plane) for n in (0, planes // 2, planes - 1)):
+            places = range(start, start + planes * plane, plane)
+            if are_resident(file, places):
                 return False
-            for number in range(planes):
-                os.posix_fadvise(file, start + number * plane, length, os.POSIX_FADV_WILLNEED)
+            for place in places:
+                os.posix_fadvise(file, place, length, os.POSIX_FADV_WILLNEED)
             return True
         finally:
             os.close(file)
     return False
 
 
-def is_resident(file: int, start: int) -> bool:
-    """Tell whether a byte of an open file is in memory; False where the system does not say."""
+def are_resident(file: int, places: Sequence[int]) -> bool:
+    """Tell whether bytes of an open file are in memory, by the first, the middle and the last.
+
+    False where the system does not say.
+    """
     if not _AVAILABLE or not _NOWAIT:
         return False
+    return all(_is_resident(file, places[n]) for n in (0, len(places) // 2, -1))
+
+
+def _is_resident(file: int, place: int) -> bool:
     try:
-        os.preadv(file, [bytearray(1)], start, _NOWAIT)
+        os.preadv(file, [bytearray(1)], place, _NOWAIT)
     except BlockingIOError:
         return False
     return True

@@ -23,7 +23,7 @@ from voxloom._extras import import_extra
 from voxloom.io._failures import damaged, reading
 from voxloom.io._library import FileStamp
 from voxloom.io._mapping import map_file
-from voxloom.io._prefetch import is_resident
+from voxloom.io._prefetch import are_resident
 from voxloom.io._source import Array
 from voxloom.io._spans import is_on_network
 from voxloom.io._zarr_metadata import ZarrArray
@@ -137,7 +137,7 @@ def _may_be_mapped(array: ZarrArray, file: int, path: str, spans: list[list[int]
     volume = math.prod(array.shape) * array.dtype.itemsize
     if not offsets or volume > _MOST_MAPPED or is_on_network(path):
         return False
-    return all(is_resident(file, offsets[n]) for n in (0, len(offsets) // 2, -1))
+    return are_resident(file, offsets)
 
 
 def _mapped_spans(mapped: memoryview, spans: list[list[int]]) -> Iterator[memoryview | None]:
