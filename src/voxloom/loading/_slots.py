@@ -24,6 +24,7 @@ import numpy.typing as npt
 from voxloom._errors import QueueMemoryError
 from voxloom.geometry import Shape3
 from voxloom.io import Array, Shape4
+from voxloom.loading._memory import check_room
 from voxloom.loading._window import can_map, map_side_by_side
 from voxloom.subjects import Image, Subject
 
@@ -130,6 +131,7 @@ class SlotMemory:
         slot_bytes = self._rounded(slot_bytes)
         size = max(slot_bytes, 1) * self.count
         try:
+            check_room(size)
             if self._fd >= 0:
                 _reserve(self._fd, size)
             self.attach(slot_bytes)
