@@ -50,8 +50,8 @@ def started() -> tuple[Ledger, Recorder]:
 def finish(ledger: Ledger, place: int) -> None:
     (running,) = [one for one in ledger.running.values() if place in one.waiting]
     running.outline, running.layout = OUTLINE, LAYOUT
-    _, patch, slot = running.waiting[place]
-    done = Finished(place, patch, slot, (0, 0, 0))
+    _, patch, _ = running.waiting[place]
+    done = Finished(place, patch, (0, 0, 0))
     ledger.keep(running, Made(running.job.number, (done,), {}))
 
 

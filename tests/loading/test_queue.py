@@ -107,7 +107,8 @@ def test_no_more_patches_are_held_than_allowed(
     done.set()
     watcher.join()
     assert max(held) <= 5
-    assert len(queue._start()._memory._memory) == 5 * 4**3 * 4  # and there is no room for more
+    memory = queue._start().memory
+    assert memory.count * memory.slot_bytes == 5 * 4**3 * 4  # and there is no room for more
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 A memory map fetches what is not in memory page by page, each time the copy trips over it. Told
 all the spans of a box at once, the disk reads them side by side, some three times faster. Asking
-costs a third of a copy from memory, so it is done only where a few probes say that it pays.
+costs a third of a copy from memory, so it is done only where a few probes say that it pays. Of a
+file that was found in memory, the next few boxes are not probed: it has most likely stayed there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from voxloom.geometry import Box
 _AVAILABLE: Final = hasattr(os, "posix_fadvise") and hasattr(os, "preadv")
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", 0)
 _MOST_PLANES: Final = 4096
+_TRUSTED: Final = 7
+_MOST_FILES: Final = 4096
+_unprobed: dict[str, int] = {}
+"""How many boxes of a file are still taken to be in memory, unprobed."""
 
 
 def prefetch_box(
@@ -40,6 +45,9 @@ def prefetch_box(
     first, planes = box.index_ini[0], box.size[0]
     if not _AVAILABLE or not _NOWAIT or planes > _MOST_PLANES:
         return False
+    if (trusted := _unprobed.get(path, 0)) > 0:
+        _unprobed[path] = trusted - 1
+        return False
     _, rows, columns = spatial_shape
     (_, j, k), (_, h, d) = box.index_ini, box.size
     plane = rows * columns * itemsize
@@ -50,6 +58,9 @@ def prefetch_box(
         try:
             places = range(start, start + planes * plane, plane)
             if are_resident(file, places):
+                if len(_unprobed) >= _MOST_FILES:
+                    _unprobed.clear()
+                _unprobed[path] = _TRUSTED
                 return False
             for place in places:
                 os.posix_fadvise(file, place, length, os.POSIX_FADV_WILLNEED)

@@ -14,6 +14,7 @@ from voxloom.loading._batch import BatchBuilder
 from voxloom.loading._device import DeviceBatch, DeviceCopier
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._running import Patch
+from voxloom.loading._voxels import BatchVoxels, CopiedVoxels, OwnedVoxels
 
 Batch = dict[str, Any]
 
@@ -26,7 +27,7 @@ def batches_in_turn(
     """Yield a batch for each range of places, made when it is asked for."""
     copier = DeviceCopier(device)
     for places in ranges:
-        builder = BatchBuilder(len(places), pinned=copier.is_pinned)
+        builder = BatchBuilder(len(places), CopiedVoxels(len(places), pinned=copier.is_pinned))
         for place in places:
             patch = dispatcher.take(epoch, place)
             try:
@@ -122,7 +123,7 @@ class _Assembler:
                 self._changed.notify_all()
 
     def _assemble(self, number: int, places: range) -> DeviceBatch | None:
-        builder = BatchBuilder(len(places), pinned=self._copier.is_pinned)
+        builder = BatchBuilder(len(places), self._voxels(len(places)))
         for place in places:
             patch = self._dispatcher.take_unless(self._stopped, self._epoch, place)
             if patch is None:
@@ -137,6 +138,11 @@ class _Assembler:
         batch = builder.batch()
         self._dispatcher.meter.note_collate(self._epoch, builder.seconds)
         return self._copier.copy(batch)
+
+    def _voxels(self, size: int) -> BatchVoxels:
+        if self._copier.is_pinned:
+            return CopiedVoxels(size, pinned=True)
+        return OwnedVoxels(size, self._dispatcher.lender)
 
     def _let_go(self) -> None:
         with self._changed:

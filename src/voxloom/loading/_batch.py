@@ -10,8 +10,8 @@ import torch
 
 from voxloom._errors import SubjectError
 from voxloom.geometry import Affine, Box
-from voxloom.io import Array
 from voxloom.loading._running import Patch
+from voxloom.loading._voxels import BatchVoxels, CopiedVoxels
 from voxloom.subjects import (
     AFFINE,
     DATA,
@@ -40,16 +40,14 @@ def as_subject_patch(patch: Patch) -> Subject:
 
 
 class BatchBuilder:
-    """Makes of some patches the batch that `collate` makes, copying each voxel once.
+    """Makes of some patches the batch that `collate` makes.
 
     Parameters
     ----------
     size : int
         Number of patches.
-    pinned : bool
-        Whether voxels are copied into page-locked memory, from which a GPU reads fastest.
-    voxels : dict of tensor, optional
-        Where the voxels of all patches lie together already: nothing is copied then.
+    voxels : BatchVoxels, optional
+        How their voxels come together; by default each is copied, once.
 
     Attributes
     ----------
@@ -57,20 +55,16 @@ class BatchBuilder:
         How long it took until now.
     """
 
-    def __init__(
-        self, size: int, *, pinned: bool = False, voxels: dict[str, torch.Tensor] | None = None
-    ) -> None:
-        self._size, self._pinned = size, pinned
+    def __init__(self, size: int, voxels: BatchVoxels | None = None) -> None:
+        self._voxels = CopiedVoxels(size) if voxels is None else voxels
         self._outlines: list[Subject] = []
-        self._voxels: dict[str, torch.Tensor] = voxels or {}
-        self._copies = voxels is None
+        self._shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
         self._origins = np.ones((size, 4))
         self._locations = np.empty((size, 6), dtype=np.int64)
-        self._rooms: dict[str, Array] = {}
         self.seconds = 0.0
 
     def add(self, patch: Patch) -> None:
-        """Copy the next patch; it may be released after that.
+        """Take the next patch; it may be released after that.
 
         Raises
         ------
@@ -78,16 +72,11 @@ class BatchBuilder:
             If it has other items than the first, or images of another shape or dtype.
         """
         start, index = time.perf_counter(), len(self._outlines)
-        if not self._voxels:
-            self._voxels = {
-                name: _room(array, self._size, self._pinned) for name, array in patch.voxels.items()
-            }
-        if not self._rooms:
-            self._rooms = {name: voxels.numpy() for name, voxels in self._voxels.items()}
+        if not self._outlines:
+            self._shapes = {name: (v.shape, v.dtype) for name, v in patch.voxels.items()}
         self._outlines.append(patch.outline)
-        _check_alike(self._outlines[0], patch, self._rooms)
-        for name, array in patch.voxels.items() if self._copies else ():
-            np.copyto(self._rooms[name][index], array)
+        _check_alike(self._outlines[0], patch, self._shapes)
+        self._voxels.add(patch)
         self._origins[index, :3] = patch.origin
         self._locations[index] = _location(patch)
         self.seconds += time.perf_counter() - start
@@ -95,8 +84,9 @@ class BatchBuilder:
     def batch(self) -> dict[str, Any]:
         """Return the batch, once all patches were added."""
         start = time.perf_counter()
+        voxels = self._voxels.tensors()
         batch = {
-            name: _collate_item(name, self._outlines, self._voxels, self._origins)
+            name: _collate_item(name, self._outlines, voxels, self._origins)
             for name in names_of_batch(self._outlines)
         }
         locations = torch.from_numpy(self._locations)
@@ -105,26 +95,20 @@ class BatchBuilder:
         return batch
 
 
-def _room(array: Array, size: int, pinned: bool) -> torch.Tensor:
-    shape = (size, *array.shape)
-    if not pinned:  # NumPy asks for huge pages: filling torch's own costs half as much again
-        return torch.from_numpy(np.empty(shape, array.dtype))
-    dtype = torch.from_numpy(np.empty(0, dtype=array.dtype)).dtype
-    return torch.empty(shape, dtype=dtype, pin_memory=True)
-
-
-def _check_alike(first: Subject, patch: Patch, rooms: dict[str, Array]) -> None:
+def _check_alike(
+    first: Subject, patch: Patch, shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+) -> None:
     if not has_same_items(first, patch.outline):
         raise SubjectError(
             f"patches of one batch have the same items, got {sorted(first)} from "
             f"{first.describe()} and {sorted(patch.outline)} from {patch.outline.describe()}"
         )
     for name, array in patch.voxels.items():
-        room = rooms[name]
-        if array.shape != room.shape[1:] or array.dtype != room.dtype:
+        shape, dtype = shapes[name]
+        if array.shape != shape or array.dtype != dtype:
             raise SubjectError(
                 f"image {name!r} has shape {array.shape} and dtype {array.dtype} in a patch of "
-                f"{patch.outline.describe()}, but {room.shape[1:]} and {room.dtype} earlier in "
+                f"{patch.outline.describe()}, but {shape} and {dtype} earlier in "
                 f"the batch; give it one number of channels and one dtype in every subject, "
                 f"for example by a transform"
             )

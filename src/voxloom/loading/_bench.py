@@ -103,10 +103,10 @@ class Bench:
     ) -> tuple[tuple[Finished, ...], list[Event]]:
         finished: list[Finished] = []
         failed: list[Event] = []
-        for place, patch, slot in command.patches:
+        for place, patch, frame in command.patches:
             self._locate_on_board(job, place)
             try:
-                finished.append(self._finish(job, opened, place, patch, slot))
+                finished.append(self._finish(job, opened, place, patch, frame))
             except Exception as error:
                 stage, cause = _stage_of(error, "crop")
                 failed.append(failure(job.number, stage, place, cause))
@@ -116,30 +116,28 @@ class Bench:
         if self._board is not None:
             self._board.begin(job.number, place)
 
-    def _finish(self, job: Job, opened: Opened, place: int, patch: int, slot: int) -> Finished:
+    def _finish(self, job: Job, opened: Opened, place: int, patch: int, frame: int) -> Finished:
         box = self._workshop.locate(opened, patch, job.epoch)
         if self._workshop.changes_patches:
-            return self._finish_changed(job, opened, box, place, patch, slot)
+            return self._finish_changed(job, opened, box, place, patch, frame)
         if opened.layout.nbytes <= self._memory.slot_bytes:
-            self._workshop.cut(opened, box, self._memory.slot(slot))
-            return Finished(place, patch, slot, box.index_ini, border=opened.border)
+            self._workshop.cut(opened, box, self._memory.frame(frame))
+            return Finished(place, patch, box.index_ini, border=opened.border)
         voxels = np.empty(opened.layout.nbytes, dtype=np.uint8)
         self._workshop.cut(opened, box, voxels)
-        return Finished(place, patch, slot, box.index_ini, voxels.tobytes(), border=opened.border)
+        return Finished(place, patch, box.index_ini, voxels.tobytes(), border=opened.border)
 
     def _finish_changed(
-        self, job: Job, opened: Opened, box: Box, place: int, patch: int, slot: int
+        self, job: Job, opened: Opened, box: Box, place: int, patch: int, frame: int
     ) -> Finished:
         made = self._workshop.change(opened, box, job, patch)
         changed = self._workshop.pack(made, box)
         if made.layout.nbytes <= self._memory.slot_bytes:
-            made.write(self._memory.slot(slot))
-            return Finished(
-                place, patch, slot, box.index_ini, changed=changed, border=opened.border
-            )
+            made.write(self._memory.frame(frame))
+            return Finished(place, patch, box.index_ini, changed=changed, border=opened.border)
         voxels = np.empty(made.layout.nbytes, dtype=np.uint8)
         made.write(voxels)
-        return Finished(place, patch, slot, box.index_ini, voxels.tobytes(), changed, opened.border)
+        return Finished(place, patch, box.index_ini, voxels.tobytes(), changed, opened.border)
 
     def _forget(self, number: int) -> None:
         self._jobs.pop(number, None)

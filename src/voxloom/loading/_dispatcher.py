@@ -16,6 +16,7 @@ from voxloom._errors import QueueError, VoxloomError
 from voxloom.loading._failures import interrupted, listener_lost, to_raise, worker_broken
 from voxloom.loading._faults import FaultOptions
 from voxloom.loading._ledger import Ledger
+from voxloom.loading._lending import Lender
 from voxloom.loading._messages import Began, Broken, Event, Executor, Failed, Lost, Made, Ready
 from voxloom.loading._meter import Meter
 from voxloom.loading._plan import EpochPlan
@@ -67,6 +68,7 @@ class Dispatcher:
         self.meter = Meter() if meter is None else meter
         self._describe, self._process = describe, os.getpid()
         self._executor, self._memory = executor, memory
+        self.lender = Lender(memory)
         self._faults = FaultOptions() if faults is None else faults
         self._lock = threading.Condition(threading.RLock())
         self._ledger = Ledger(plan, executor, memory, alone=alone)

@@ -14,6 +14,7 @@ from voxloom.loading._batch import BatchBuilder
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._running import Patch
 from voxloom.loading._slots import SlotMemory
+from voxloom.loading._voxels import ShownVoxels
 from voxloom.subjects import DATA
 
 Batch = dict[str, Any]
@@ -147,7 +148,7 @@ class _Gathering:
         else:
             arrays = self._held[0].layout.views(window)
             voxels = {name: torch.from_numpy(array) for name, array in arrays.items()}
-            self._builder = BatchBuilder(self._size, voxels=voxels)
+            self._builder = BatchBuilder(self._size, ShownVoxels(voxels))
             for patch in self._held:
                 self._builder.add(patch)
         assert self._builder is not None

@@ -60,7 +60,8 @@ class Ledger:
         self._outbox: dict[int, list[Command]] = {}
         self._known: dict[int, tuple[Subject, Layout]] = {}
         self._numbers = count()
-        self._free = list(range(memory.count))[::-1]
+        # In the order in which they came free: then the same ones lie in one batch again and again.
+        self._free = deque(range(memory.count))
         self._pending: deque[Running] = deque()
         self._jobs: Iterator[Job] = iter(())
         self._next: Job | None = None
@@ -145,11 +146,11 @@ class Ledger:
         """Book finished patches."""
         for done in event.patches:
             key = (running.job.epoch, done.place)
-            del running.waiting[done.place]
+            _, _, slot = running.waiting.pop(done.place)
             if running.unwanted or key < self._due:
-                self._free.append(done.slot)
+                self._free.append(slot)
             else:
-                self.ready[key] = finished_patch(running, done, self._memory.slot(done.slot))
+                self.ready[key] = finished_patch(running, done, slot, self._memory.slot(slot))
         self._forget_if_done(running)
 
     def split(self, running: Running, place: int) -> Running:
@@ -301,7 +302,7 @@ class Ledger:
         if room <= 0:
             return False
         places = running.job.places[running.granted : running.granted + room]
-        grants = [(place, patch, self._free.pop()) for place, patch in places]
+        grants = [(place, patch, self._free.popleft()) for place, patch in places]
         running.granted += len(grants)
         running.waiting.update((grant[0], grant) for grant in grants)
         if running.is_granted:
@@ -311,7 +312,9 @@ class Ledger:
         return True
 
     def _cut(self, running: Running, grants: list[Grant]) -> Cut:
-        return Cut(running.job.number, tuple(grants), self._memory.slot_bytes)
+        frame_of = self._memory.frame_of
+        patches = tuple((place, patch, frame_of(slot)) for place, patch, slot in grants)
+        return Cut(running.job.number, patches, self._memory.slot_bytes)
 
     def _send_later(self, worker: int, command: Command) -> None:
         self._outbox.setdefault(worker, []).append(command)

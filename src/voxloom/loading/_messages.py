@@ -30,7 +30,7 @@ class Open(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """Cut patches of an opened job into slots: ``(place, patch, slot)`` each."""
+    """Cut patches of an opened job into frames of memory: ``(place, patch, frame)`` each."""
 
     job: int
     patches: tuple[tuple[int, int, int], ...]
@@ -59,7 +59,7 @@ class Began:
 
 
 class Finished(NamedTuple):
-    """One patch lies in its slot; or, if it is larger than a slot, in `voxels`.
+    """One patch lies in its frame; or, if it is larger than that, in `voxels`.
 
     `changed` says what a patch transform made of it, where there is one. `border` is the padding
     of a grid before the first voxel of the volume, which its locations count.
@@ -67,7 +67,6 @@ class Finished(NamedTuple):
 
     place: int
     patch: int
-    slot: int
     index_ini: Index3
     voxels: bytes | None = None
     changed: Changed | None = None

@@ -101,8 +101,8 @@ class Patch:
     links: tuple[Link, ...] = ()
 
 
-def finished_patch(running: Running, done: Finished, memory: Bytes) -> Patch:
-    """Return what a worker reports as finished and has written into `memory`."""
+def finished_patch(running: Running, done: Finished, slot: int, memory: Bytes) -> Patch:
+    """Return what a worker reports as finished and has written into `memory`, that of a slot."""
     assert running.outline is not None
     assert running.layout is not None
     outline, layout, origin = running.outline, running.layout, done.index_ini
@@ -115,7 +115,7 @@ def finished_patch(running: Running, done: Finished, memory: Bytes) -> Patch:
         memory = np.frombuffer(done.voxels, dtype=np.uint8)
     i, j, k = (ini + border for ini, border in zip(done.index_ini, done.border, strict=True))
     return Patch(
-        running.job.subject, running.job.epoch, done.place, done.patch, done.slot,
+        running.job.subject, running.job.epoch, done.place, done.patch, slot,
         (i, j, k), outline, layout, layout.views(memory), size, origin, running.links,
     )  # fmt: skip
 

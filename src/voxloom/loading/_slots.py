@@ -14,25 +14,25 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import reduction
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from voxloom._errors import QueueMemoryError
 from voxloom.geometry import Shape3
 from voxloom.io import Array, Shape4
 from voxloom.loading._memory import check_room
-from voxloom.loading._window import can_map, map_side_by_side
+from voxloom.loading._window import Bytes, Windows, can_map, map_side_by_side
 from voxloom.subjects import Image, Subject
-
-Bytes = npt.NDArray[np.uint8]
 
 _ALIGNMENT: Final = 64
 # Slots from this size on are made of whole pages, so that they can be mapped side by side.
 _LARGE: Final = 16 * mmap.PAGESIZE
+# There is address space for so many times the slots: spare frames come in the place of those that
+# batches own.
+_SPARE: Final = 2
 _POPULATE_WRITE: Final = 23  # MADV_POPULATE_WRITE, Linux 5.14
 
 
@@ -44,6 +44,11 @@ class Field:
     shape: tuple[int, int, int, int]
     dtype: str
     offset: int
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes they take."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +82,11 @@ class Layout:
     def _of_shapes(cls, images: dict[str, Image], shapes: list[Shape4]) -> Layout:
         fields, offset = [], 0
         for (name, image), shape in zip(images.items(), shapes, strict=True):
-            fields.append(Field(name, shape, image.dtype.str, offset))
-            size = int(np.prod(shape, dtype=np.int64)) * image.dtype.itemsize
-            offset += -(-size // _ALIGNMENT) * _ALIGNMENT
+            field = Field(name, shape, image.dtype.str, offset)
+            if field.nbytes >= _LARGE:  # so that it can be mapped beside that of other patches
+                field = replace(field, offset=_round_up(offset, mmap.PAGESIZE))
+            fields.append(field)
+            offset = _round_up(field.offset + field.nbytes, _ALIGNMENT)
         return cls(tuple(fields), offset)
 
     def views(self, memory: Bytes) -> dict[str, Array]:
@@ -91,9 +98,7 @@ class Layout:
 
 
 def _view(memory: Bytes, field: Field) -> Array:
-    dtype = np.dtype(field.dtype)
-    size = math.prod(field.shape) * dtype.itemsize
-    voxels = memory[..., field.offset : field.offset + size].view(dtype)
+    voxels = memory[..., field.offset : field.offset + field.nbytes].view(field.dtype)
     return voxels.reshape(*memory.shape[:-1], *field.shape)
 
 
@@ -101,7 +106,8 @@ class SlotMemory:
     """Memory for `count` slots, of a size that is decided later, once.
 
     The trainer's process makes it and reserves it; workers get it through a pipe or when they
-    are started, and map it when they are told the size of a slot.
+    are started, and map it when they are told the size of a slot. Workers know frames, the
+    places in the memory; the trainer knows which frame a slot has, and may exchange it.
 
     Parameters
     ----------
@@ -115,7 +121,10 @@ class SlotMemory:
         self.count = count
         self.slot_bytes = 0
         self._generations = [0] * count
+        self._frames = list(range(count))
+        self._num_frames = count
         self._fd = open_nameless_file("voxloom-patches") if shared else -1
+        self._windows = Windows(self._fd)
         self._memory: Bytes | None = None
         self._mapping: mmap.mmap | None = None
         self._touched: set[int] = set()
@@ -133,7 +142,8 @@ class SlotMemory:
         try:
             check_room(size)
             if self._fd >= 0:
-                _reserve(self._fd, size)
+                _reserve(self._fd, 0, size)
+                os.ftruncate(self._fd, size * _SPARE)  # takes no memory until it is reserved
             self.attach(slot_bytes)
         except (OSError, MemoryError, OverflowError, ValueError) as error:
             self.slot_bytes = 0
@@ -149,15 +159,41 @@ class SlotMemory:
         if self._fd < 0:
             self._memory = np.empty(size, dtype=np.uint8)
         else:
-            self._mapping = mmap.mmap(self._fd, size)
+            self._mapping = mmap.mmap(self._fd, size * _SPARE)
             self._memory = np.frombuffer(self._mapping, dtype=np.uint8)
 
-    def slot(self, number: int) -> Bytes:
-        """Return the bytes of one slot."""
+    def frame(self, number: int) -> Bytes:
+        """Return the bytes of one frame."""
         assert self._memory is not None
         if number not in self._touched:
             self._touch(number)
         return self._memory[number * self.slot_bytes : (number + 1) * self.slot_bytes]
+
+    def frame_of(self, slot: int) -> int:
+        """Return which frame a slot has."""
+        return self._frames[slot]
+
+    def slot(self, number: int) -> Bytes:
+        """Return the bytes of one slot."""
+        return self.frame(self._frames[number])
+
+    def grow(self, count: int) -> range:
+        """Reserve so many more frames, which no slot has; none, if there is no memory for them."""
+        first = self._num_frames
+        if self._fd < 0 or first + count > self.count * _SPARE:
+            return range(0)
+        try:
+            check_room(count * self.slot_bytes)
+            _reserve(self._fd, first * self.slot_bytes, count * self.slot_bytes)
+        except (OSError, MemoryError):
+            return range(0)
+        self._num_frames = first + count
+        return range(first, self._num_frames)
+
+    def exchange(self, slot: int, frame: int) -> int:
+        """Give a slot another frame, and return the one that it had."""
+        self._frames[slot], had = frame, self._frames[slot]
+        return had
 
     def generation(self, number: int) -> int:
         """Return how often a slot was given back."""
@@ -174,10 +210,32 @@ class SlotMemory:
         """
         if self._fd < 0 or not can_map(self.slot_bytes):
             return None
-        return map_side_by_side(self._fd, numbers, self.slot_bytes)
+        starts = [self._frames[number] * self.slot_bytes for number in numbers]
+        return map_side_by_side(self._fd, starts, self.slot_bytes)
+
+    def can_show(self, field: Field) -> bool:
+        """Tell whether an image of several patches can be shown side by side, without a copy."""
+        return (
+            self._fd >= 0
+            and can_map(self.slot_bytes)
+            and can_map(field.nbytes)
+            and field.offset % mmap.PAGESIZE == 0
+        )
+
+    def show(self, frames: Sequence[int], field: Field) -> Array:
+        """Return an image of the patches that lie in some frames, as ``(B, C, w, h, d)``.
+
+        Raises
+        ------
+        OSError
+            If the system refuses to map it.
+        """
+        starts = [frame * self.slot_bytes + field.offset for frame in frames]
+        window = self._windows.get(starts, field.nbytes)
+        return window.view(field.dtype).reshape(len(frames), *field.shape)
 
     def _touch(self, number: int) -> None:
-        """Have all pages of a slot mapped at once: one by one they cost as much as a copy."""
+        """Have all pages of a frame mapped at once: one by one they cost as much as a copy."""
         self._touched.add(number)
         if self._mapping is not None and sys.platform == "linux":
             with contextlib.suppress(OSError):  # an older system
@@ -186,7 +244,7 @@ class SlotMemory:
     def _rounded(self, slot_bytes: int) -> int:
         if self._fd < 0 or slot_bytes < _LARGE:
             return slot_bytes
-        return -(-slot_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
+        return _round_up(slot_bytes, mmap.PAGESIZE)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -202,6 +260,8 @@ class SlotMemory:
         self.count, self.slot_bytes, self._memory = state["count"], 0, None
         self._fd = state["fd"].detach()
         self._generations = [0] * self.count
+        self._frames, self._num_frames = list(range(self.count)), self.count
+        self._windows = Windows(self._fd)
         self._mapping, self._touched = None, set()
 
 
@@ -213,9 +273,13 @@ def open_nameless_file(label: str) -> int:
         return os.dup(file.fileno())
 
 
-def _reserve(fd: int, size: int) -> None:
+def _reserve(fd: int, start: int, size: int) -> None:
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(fd, 0, size)
-    else:
+        os.posix_fallocate(fd, start, size)
+    elif start == 0:
         with contextlib.suppress(InterruptedError):
             os.ftruncate(fd, size)
+
+
+def _round_up(size: int, step: int) -> int:
+    return -(-size // step) * step

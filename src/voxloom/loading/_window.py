@@ -1,31 +1,37 @@
-"""Slots side by side without a copy: their pages are mapped a second time, one after the other."""
+"""Parts of a file side by side without a copy: their pages are mapped one after the other."""
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+Bytes = npt.NDArray[np.uint8]
+
 _MAP_FIXED: Final = 0x10
 _MAP_POPULATE: Final = 0x8000
 _FAILED: Final = ctypes.c_void_p(-1).value
+# The system allows a process 65,530 mappings, and each part of a window is one.
+_MOST_PARTS: Final = 8192
 
 
-def can_map(slot_bytes: int) -> bool:
-    """Tell whether slots of this size can be mapped anywhere: on Linux, if they are whole pages."""
-    return sys.platform == "linux" and slot_bytes > 0 and slot_bytes % mmap.PAGESIZE == 0
+def can_map(size: int) -> bool:
+    """Tell whether parts of this size can be mapped anywhere: on Linux, if they are whole pages."""
+    return sys.platform == "linux" and size > 0 and size % mmap.PAGESIZE == 0
 
 
-def map_side_by_side(fd: int, slots: Sequence[int], slot_bytes: int) -> npt.NDArray[np.uint8]:
-    """Return the bytes of some slots of a file as one array ``(len(slots), slot_bytes)``.
+def map_side_by_side(fd: int, offsets: Sequence[int], size: int) -> Bytes:
+    """Return parts of a file, of `size` bytes each, as one array ``(len(offsets), size)``.
 
-    The memory stays valid as long as anything refers to it, whatever happens to the slots.
+    The memory stays valid as long as anything refers to it, whatever happens to the file.
 
     Raises
     ------
@@ -36,15 +42,52 @@ def map_side_by_side(fd: int, slots: Sequence[int], slot_bytes: int) -> npt.NDAr
     --------
     >>> fd = os.memfd_create("slots")
     >>> _ = os.write(fd, b"a" * 4096 + b"b" * 4096)
-    >>> map_side_by_side(fd, [1, 0], 4096)[:, 0].tobytes()
+    >>> map_side_by_side(fd, [4096, 0], 4096)[:, 0].tobytes()
     b'ba'
     >>> os.close(fd)
     """
-    region = mmap.mmap(-1, len(slots) * slot_bytes)
+    region = mmap.mmap(-1, len(offsets) * size)
     start = ctypes.addressof(ctypes.c_char.from_buffer(region))
-    for number, slot in enumerate(slots):
-        _map_at(start + number * slot_bytes, slot_bytes, fd, slot * slot_bytes)
-    return np.frombuffer(region, dtype=np.uint8).reshape(len(slots), slot_bytes)
+    for number, offset in enumerate(offsets):
+        _map_at(start + number * size, size, fd, offset)
+    return np.frombuffer(region, dtype=np.uint8).reshape(len(offsets), size)
+
+
+class Windows:
+    """Windows on a file that are kept: making one costs as much as copying a third of it.
+
+    Where slots are given back in the order in which they were taken, the same ones come side by
+    side again and again.
+
+    Parameters
+    ----------
+    fd : int
+        The file.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._kept: OrderedDict[tuple[int, ...], Bytes] = OrderedDict()
+        self._parts = 0
+
+    def get(self, offsets: Sequence[int], size: int) -> Bytes:
+        """Return parts of the file as one array ``(len(offsets), size)``.
+
+        Raises
+        ------
+        OSError
+            If the system refuses.
+        """
+        key = size, *offsets
+        window = self._kept.pop(key, None)
+        if window is None:
+            window = map_side_by_side(self._fd, offsets, size)
+            self._parts += len(offsets)
+        self._kept[key] = window
+        while self._parts > _MOST_PARTS and len(self._kept) > 1:
+            (_, *oldest), _ = self._kept.popitem(last=False)
+            self._parts -= len(oldest)
+        return window
 
 
 def _map_at(address: int, size: int, fd: int, offset: int) -> None:
@@ -55,6 +98,7 @@ def _map_at(address: int, size: int, fd: int, offset: int) -> None:
         raise OSError(error, f"slots could not be mapped side by side: {os.strerror(error)}")
 
 
+@functools.cache
 def _system_mmap() -> Any:
     function = ctypes.CDLL(None, use_errno=True).mmap
     function.restype = ctypes.c_void_p
