@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from memory_group import MemoryGroup
 
 from voxloom import ScalarImage, Subject
 
@@ -84,6 +85,24 @@ class GrowUntilKilled(FailOn):
             os.kill(os.getpid(), signal.SIGKILL)
             assert taken.any()
         return subject
+
+
+class Outgrow(FailOn):
+    """Takes memory for some subjects until the kernel ends the process, `times` in all."""
+
+    def __init__(
+        self, *numbers: int, folder: Path, group: MemoryGroup | None = None, times: int = 1000
+    ) -> None:
+        super().__init__(*numbers)
+        self.folder, self.group, self.times = folder, group, times
+
+    def __call__(self, subject: Subject) -> Subject:
+        if subject.number not in self.numbers or count_up(self.folder, 0) > self.times:
+            return subject
+        if self.group is not None:
+            self.group.enter()
+        taken = [np.ones(2**24, dtype=np.uint8) for _ in range(100)]
+        raise AssertionError(f"{len(taken)} times 16 MiB did not end this process")
 
 
 class RunOutOfMemory(FailOn):
@@ -170,6 +189,11 @@ def count_threads(subject: Subject) -> Subject:
 
     told = [int(os.environ[name]) for name in ("OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS")]
     return subject.replace(threads=[torch.get_num_threads(), *told])
+
+
+def enlarge(subject: Subject) -> Subject:
+    """Return a patch of 1 MiB, whatever it was."""
+    return subject.replace(t1=ScalarImage(tensor=np.zeros((1, 64, 64, 64), dtype=np.int32)))
 
 
 def ends_python(subject: Subject) -> Subject:

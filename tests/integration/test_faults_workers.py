@@ -69,7 +69,7 @@ def test_what_kills_its_worker_each_time_is_named_with_signal_stage_and_memory(
     place = queue.plan(0).subjects.tolist().index(2)
     message = (
         rf"subject 2, .*\(epoch 0, plan index {place}\) ended 2 workers, the last one in stage "
-        rf"'transform' \(signal SIGKILL, its worker had taken up to \d+ MiB\).*"
+        rf"'transform' \(signal SIGKILL, its worker had taken up to \d+ MiB of .*\).*"
         rf"queue\.explain\({place}, epoch=0\)"
     )
     with pytest.raises(PatchError, match=message):

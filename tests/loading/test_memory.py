@@ -10,7 +10,14 @@ import pytest
 
 from voxloom import Queue
 from voxloom.loading import _memory
-from voxloom.loading._memory import QueueMemory, available_bytes, estimate
+from voxloom.loading._cgroup import Allowance
+from voxloom.loading._memory import (
+    QueueMemory,
+    available_bytes,
+    check_room,
+    estimate,
+    limit_bytes,
+)
 
 MakeQueue = Callable[..., Queue]
 GIB = 2**30
@@ -44,57 +51,51 @@ def test_what_is_not_known_is_not_checked() -> None:
 
 
 @pytest.fixture
-def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(_memory, "_CGROUP", tmp_path)
-    monkeypatch.setattr(_memory, "_own_group", lambda controller: tmp_path / "job")
-    monkeypatch.setattr(_memory, "_machine_bytes", lambda: 64 * GIB)
-    (tmp_path / "job").mkdir()
-    (tmp_path / "memory").mkdir()
-    return tmp_path
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "meminfo").write_text(f"MemTotal: {64 * 2**20} kB\nMemAvailable: {4 * 2**20} kB\n")
+    monkeypatch.setattr(_memory, "_MACHINE", tmp_path / "meminfo")
+    return tmp_path / "meminfo"
 
 
-def limit(folder: Path, maximum: str, current: int, names: tuple[str, str]) -> None:
-    (folder / names[0]).write_text(f"{maximum}\n")
-    (folder / names[1]).write_text(f"{current}\n")
+@pytest.mark.parametrize(
+    ("groups", "left", "limit"),
+    [
+        ([], 4 * GIB, 64 * GIB),
+        ([Allowance(8 * GIB, 5 * GIB)], 4 * GIB, 8 * GIB),
+        ([Allowance(8 * GIB, 3 * GIB), Allowance(16 * GIB, GIB)], GIB, 8 * GIB),
+    ],
+)
+def test_the_smallest_limit_counts(
+    machine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    groups: list[Allowance],
+    left: int,
+    limit: int,
+) -> None:
+    monkeypatch.setattr(_memory, "allowances", lambda: groups)
+    assert (available_bytes(), limit_bytes()) == (left, limit)
 
 
-V2 = "memory.max", "memory.current"
-V1 = "memory.limit_in_bytes", "memory.usage_in_bytes"
+def test_where_nothing_is_known_nothing_is_checked(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_memory, "allowances", list)
+    machine.unlink()
+    assert available_bytes() is limit_bytes() is None
+    check_room(2**60)
 
 
-def test_the_cgroup_of_the_process_counts(cgroup: Path) -> None:
-    limit(cgroup / "job", str(8 * GIB), 3 * GIB, V2)
-    assert available_bytes() == 5 * GIB
-
-
-def test_the_smallest_limit_counts(cgroup: Path) -> None:
-    limit(cgroup / "job", str(8 * GIB), 3 * GIB, V2)
-    limit(cgroup, str(4 * GIB), 3 * GIB, V2)
-    assert available_bytes() == GIB
-
-
-def test_version_1_counts_too(cgroup: Path) -> None:
-    limit(cgroup / "memory", str(8 * GIB), 7 * GIB, V1)
-    assert available_bytes() == GIB
-
-
-@pytest.mark.parametrize(("maximum", "names"), [("max", V2), (str(2**63 - 4096), V1)])
-def test_no_limit_is_no_limit(cgroup: Path, maximum: str, names: tuple[str, str]) -> None:
-    limit(cgroup if names == V2 else cgroup / "memory", maximum, 3 * GIB, names)
-    assert available_bytes() == 64 * GIB
-
-
-def test_a_limit_that_is_passed_leaves_nothing(cgroup: Path) -> None:
-    limit(cgroup / "job", str(GIB), 2 * GIB, V2)
-    assert available_bytes() == 0
-
-
-def test_files_that_make_no_sense_are_not_believed(cgroup: Path) -> None:
-    limit(cgroup / "job", "plenty", 0, V2)
-    assert available_bytes() == 64 * GIB
+def test_room_that_is_not_there_is_an_error_with_the_figure(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_memory, "allowances", list)
+    check_room(4 * GIB)
+    with pytest.raises(MemoryError, match=r"^4\.00 GiB are left$"):
+        check_room(4 * GIB + 1)
 
 
 def test_this_machine_says_what_is_left() -> None:
     left = available_bytes()
     assert left is not None
     assert left > 0
+    assert (limit_bytes() or 0) > left

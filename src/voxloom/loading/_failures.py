@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from voxloom._errors import PatchError, QueueError, VoxloomError
 from voxloom.loading._board import Position
+from voxloom.loading._memory import limit_bytes, pretty
 from voxloom.loading._messages import Broken, Failed, Lost
 from voxloom.loading._work import Job
 from voxloom.subjects import Subject
@@ -45,8 +46,7 @@ def worker_lost(describe: Callable[[int], str], job: Job, event: Lost, deaths: i
     """Return the error for a job that has ended so many workers."""
     return PatchError(
         f"{_where(describe, job)} ended {deaths} workers, the last one in stage "
-        f"{event.position.stage!r} ({_reason(event)}, {_memory(event.position)}); if that was "
-        f"SIGKILL, the machine may have run out of memory: use fewer workers or smaller volumes. "
+        f"{event.position.stage!r} ({_reason(event)}, {_memory(event.position)}){_remedy(event)}. "
         f"{_how_to_see(job)}"
     )
 
@@ -67,8 +67,8 @@ def worker_hung(
 def workers_end(event: Lost) -> QueueError:
     """Return the error for workers that end before they are ready."""
     return QueueError(
-        f"workers end before they do anything ({_reason(event)}); what they wrote to standard "
-        f"error says why. A script whose own functions are sent to workers needs "
+        f"workers end before they do anything ({_reason(event)}){_remedy(event)}; what they wrote "
+        f"to standard error says why. A script whose own functions are sent to workers needs "
         f"`if __name__ == '__main__':` around what it runs; or use num_workers=0"
     )
 
@@ -126,6 +126,16 @@ def _reason(event: Lost) -> str:
     return f"signal {signal.Signals(-code).name}"
 
 
+def _remedy(event: Lost) -> str:
+    """Return what to do about a death, where its signal says what it was."""
+    if _reason(event) != "signal SIGKILL":
+        return ""
+    return (
+        "; SIGKILL usually means that memory ran out, and the kernel ended what had most: use "
+        "fewer workers, smaller volumes or a smaller max_length"
+    )
+
+
 def _where(describe: Callable[[int], str], job: Job, place: int | None = None) -> str:
     index = job.places[0][0] if place is None else place
     return f"{describe(job.subject)} (epoch {job.epoch}, plan index {index})"
@@ -137,7 +147,9 @@ def _how_to_see(job: Job, place: int | None = None) -> str:
 
 
 def _memory(position: Position) -> str:
-    return f"its worker had taken up to {position.peak_bytes / 2**20:.0f} MiB"
+    limit = limit_bytes()
+    of = "" if limit is None else f" of the {pretty(limit)} that all processes may take"
+    return f"its worker had taken up to {position.peak_bytes / 2**20:.0f} MiB{of}"
 
 
 def _error_like(cause: BaseException) -> type[PatchError]:

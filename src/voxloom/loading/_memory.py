@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,10 +11,10 @@ import numpy as np
 
 from voxloom._errors import QueueMemoryError
 from voxloom.geometry import Shape3
+from voxloom.loading._cgroup import allowances
 from voxloom.subjects import Subject
 
-_CGROUP: Final = Path("/sys/fs/cgroup")
-_UNLIMITED: Final = 1 << 60
+_MACHINE: Final = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +50,16 @@ class QueueMemory:
         """
         if self.available is not None and self.total > self.available:
             raise QueueMemoryError(
-                f"the queue would take {_pretty(self.total)} ({_pretty(self.patches)} of patches, "
-                f"{_pretty(self.volumes)} of volumes) and {_pretty(self.available)} are left; "
+                f"the queue would take {pretty(self.total)} ({pretty(self.patches)} of patches, "
+                f"{pretty(self.volumes)} of volumes) and {pretty(self.available)} are left; "
                 f"choose a smaller max_length, a smaller patch_size or fewer workers"
             )
 
     def __str__(self) -> str:
-        left = "unknown" if self.available is None else _pretty(self.available)
+        left = "unknown" if self.available is None else pretty(self.available)
         return (
-            f"{_pretty(self.total)}: {_pretty(self.patches)} of patches, "
-            f"{_pretty(self.volumes)} of volumes; available: {left}"
+            f"{pretty(self.total)}: {pretty(self.patches)} of patches, "
+            f"{pretty(self.volumes)} of volumes; available: {left}"
         )
 
 
@@ -74,54 +75,53 @@ def estimate(subject: Subject, patch_size: Shape3, slots: int, workers: int) -> 
 
 
 def available_bytes() -> int | None:
-    """Return the bytes that this process may still take, by the machine and its cgroup."""
-    limits = [_machine_bytes(), *_cgroup_bytes()]
-    known = [limit for limit in limits if limit is not None]
-    return min(known) if known else None
+    """Return the bytes that this process may still take, by the machine and its cgroups."""
+    known = [allowance.left for allowance in allowances()]
+    if (free := _machine_bytes("MemAvailable")) is not None:
+        known.append(free)
+    return min(known, default=None)
 
 
-def _machine_bytes() -> int | None:
+def limit_bytes() -> int | None:
+    """Return the bytes that all processes of this machine or container may have together."""
+    known = [allowance.limit for allowance in allowances()]
+    if (total := _machine_bytes("MemTotal")) is not None:
+        known.append(total)
+    return min(known, default=None)
+
+
+def check_room(size: int) -> None:
+    """Raise unless there is this much memory: to try would have the kernel kill a process.
+
+    Raises
+    ------
+    MemoryError
+        That says how much is left.
+    """
+    available = available_bytes()
+    if available is not None and size > available:
+        raise MemoryError(f"{pretty(available)} are left")
+
+
+def let_go_first(process: int) -> None:
+    """Let the kernel end this process before the trainer where memory runs out.
+
+    A worker can be replaced. By size alone it would often be the trainer; where a worker counts
+    as if it had four fifths of all memory more, it goes, unless others have taken nearly all.
+    """
+    with suppress(OSError):  # no Linux
+        Path(f"/proc/{process}/oom_score_adj").write_text("800")
+
+
+def _machine_bytes(name: str) -> int | None:
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = _MACHINE.read_text().splitlines()
     except OSError:
         return None
     sizes = {line.split(":")[0]: line.split()[1] for line in lines}
-    return int(sizes["MemAvailable"]) * 1024 if "MemAvailable" in sizes else None
+    return int(sizes[name]) * 1024 if name in sizes else None
 
 
-def _cgroup_bytes() -> list[int | None]:
-    """Return what the cgroup of this process leaves, for version 2 and version 1."""
-    return [
-        _left(_own_group("") / "memory.max", _own_group("") / "memory.current"),
-        _left(_CGROUP / "memory.max", _CGROUP / "memory.current"),
-        _left(
-            _CGROUP / "memory" / "memory.limit_in_bytes",
-            _CGROUP / "memory" / "memory.usage_in_bytes",
-        ),
-    ]
-
-
-def _own_group(controller: str) -> Path:
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return _CGROUP
-    for line in lines:
-        _, names, path = line.split(":", 2)
-        if names == controller:
-            return _CGROUP / path.lstrip("/")
-    return _CGROUP
-
-
-def _left(limit: Path, used: Path) -> int | None:
-    try:
-        text = limit.read_text().strip()
-        if text == "max" or int(text) >= _UNLIMITED:
-            return None
-        return max(int(text) - int(used.read_text()), 0)
-    except (OSError, ValueError):
-        return None
-
-
-def _pretty(size: int) -> str:
+def pretty(size: int) -> str:
+    """Return a number of bytes for people."""
     return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

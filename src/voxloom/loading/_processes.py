@@ -26,6 +26,7 @@ from typing import Any, Final, Literal, final
 from voxloom._errors import QueueError
 from voxloom.loading._bench import Bench
 from voxloom.loading._board import Board, Position
+from voxloom.loading._memory import let_go_first
 from voxloom.loading._messages import (
     Began,
     Broken,
@@ -199,6 +200,7 @@ class ProcessExecutor:
         hidden = b"__main__" not in self._payload or not _main_can_be_imported()
         with _STARTING, _without_main(hidden), _one_thread(), _without_interrupts():
             process.start()
+            let_go_first(process.pid)
             self._processes[worker : worker + 1] = [process]
         theirs.close()
 

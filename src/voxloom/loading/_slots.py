@@ -23,6 +23,7 @@ import numpy as np
 from voxloom._errors import QueueMemoryError
 from voxloom.geometry import Shape3
 from voxloom.io import Array, Shape4
+from voxloom.loading._memory import check_room
 from voxloom.loading._window import Bytes, Windows, can_map, map_side_by_side
 from voxloom.subjects import Image, Subject
 
@@ -139,6 +140,7 @@ class SlotMemory:
         slot_bytes = self._rounded(slot_bytes)
         size = max(slot_bytes, 1) * self.count
         try:
+            check_room(size)
             if self._fd >= 0:
                 _reserve(self._fd, 0, size)
                 os.ftruncate(self._fd, size * _SPARE)  # takes no memory until it is reserved
@@ -181,8 +183,9 @@ class SlotMemory:
         if self._fd < 0 or first + count > self.count * _SPARE:
             return range(0)
         try:
+            check_room(count * self.slot_bytes)
             _reserve(self._fd, first * self.slot_bytes, count * self.slot_bytes)
-        except OSError:
+        except (OSError, MemoryError):
             return range(0)
         self._num_frames = first + count
         return range(first, self._num_frames)
