@@ -109,3 +109,13 @@ def test_pieces_of_a_wrong_checksum_are_refused(path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(VolumeReadError, match="CRC check failed"):
         list(decoded_pieces(str(path), len(CONTENT)))
+
+
+@pytest.mark.parametrize("padding", [0, 1, 600_000])
+def test_whoever_watches_is_shown_the_whole_file_once(path: Path, padding: int) -> None:
+    path.write_bytes(gzip.compress(CONTENT[:99]) + gzip.compress(CONTENT[99:]) + bytes(padding))
+    shown = bytearray()
+    buffer = memoryview(bytearray(len(CONTENT)))
+    decode_into(str(path), 0, buffer, to_the_end=True, watch=shown.extend)
+    assert bytes(buffer) == CONTENT
+    assert bytes(shown) == path.read_bytes()

@@ -268,6 +268,55 @@ def test_a_file_that_changes_while_it_is_decoded_is_not_kept(
         assert list((tmp_path / "cache" / folder).iterdir()) == []
 
 
+def test_a_new_file_is_read_once_and_known_by_its_bytes_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (subject,) = write_subjects(tmp_path, 1)
+
+    def read_again(files: Any, facts: str) -> str:
+        raise AssertionError(f"{files} are read before they are decoded")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("voxloom.prepared._cache.content_key", read_again)
+        _ = SubjectsDataset([subject], cache=tmp_path / "cache").peek(0)
+    decoded = count_decodings(monkeypatch)
+    _ = SubjectsDataset([subject], cache=tmp_path / "cache").peek(0)
+    assert decoded == []
+
+
+def test_what_is_kept_lies_as_patches_do_and_any_viewer_shows_it_right(tmp_path: Path) -> None:
+    (subject,) = write_subjects(tmp_path, 1)
+    found = SubjectsDataset([subject], cache=tmp_path / "cache").peek(0)
+    assert all(found[name].read().flags.c_contiguous for name in ("t1", "seg", "weights"))
+    places = (tmp_path / "cache" / "volumes").rglob("voxels.nii")
+    shown = [nibabel.as_closest_canonical(nibabel.load(place)) for place in places]
+    original = nibabel.as_closest_canonical(nibabel.load(tmp_path / "0_seg.nii.gz"))
+    (seg,) = [image for image in shown if image.get_data_dtype() == np.uint8]
+    np.testing.assert_array_equal(np.asarray(seg.dataobj), np.asarray(original.dataobj))
+    np.testing.assert_allclose(seg.affine, original.affine, atol=1e-5)
+
+
+def test_a_volume_for_which_there_is_no_room_is_decoded_once_and_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subjects = write_subjects(tmp_path, 3)
+    expected = [subject.t1.source.read() for subject in subjects]
+    decodings: list[str] = []
+    decode_into = NiftiSource.decode_into
+
+    def counted(source: NiftiSource, *rest: Any) -> Any:
+        decodings.append(source.path)
+        return decode_into(source, *rest)
+
+    monkeypatch.setattr(NiftiSource, "decode_into", counted)
+    monkeypatch.delattr(NiftiSource, "read")
+    dataset = SubjectsDataset(subjects, cache=tmp_path / "cache", cache_limit=100)
+    found = [dataset.peek(number) for number in range(3)]
+    for subject, voxels in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(subject.t1.array, voxels)
+    assert len(decodings) == len(set(decodings)) == 9
+
+
 def test_a_cache_that_is_removed_meanwhile_costs_time_only(tmp_path: Path) -> None:
     (subject,) = write_subjects(tmp_path, 1)
     found = SubjectsDataset([subject], cache=tmp_path / "cache").peek(0)

@@ -2,7 +2,8 @@
 
 A NIfTI volume lies with its first axis fastest, a patch for a network with its last. NumPy's
 own copy between the two touches a new cache line for every voxel; here a few rows of every plane
-are packed into a scratch that stays in the cache, and turned from there. See docs/design/cutting.md.
+are packed into a scratch that stays in the cache, and turned from there. See
+docs/design/cutting.md.
 """
 
 from __future__ import annotations

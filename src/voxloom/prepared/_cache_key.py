@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, final
 
@@ -24,6 +25,7 @@ _IN_SEVERAL_FILES: Final = (".mhd", ".nhdr", ".hdr", ".img")
 _SETTLED_NS: Final = 2_000_000_000
 _DIGITS: Final = 40
 _OUTLINE_DIGITS: Final = 8
+_KEPT_FACTS: Final = 4096  # one a file; they are asked for at each visit
 _PIECE_BYTES: Final = 1 << 18
 
 
@@ -125,6 +127,7 @@ class ContentDigest:
         self._bytes = self._crc32 = 0
 
 
+@lru_cache(maxsize=_KEPT_FACTS)
 def facts_of(source: VolumeSource) -> str:
     """Return what a source says of itself, but for where it lies.
 
