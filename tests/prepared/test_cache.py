@@ -8,7 +8,7 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +119,9 @@ def count_decodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     decoded: list[str] = []
     read = VolumeCache._decoded
 
-    def counted(self: VolumeCache, image: Image, *rest: Any) -> Image:
-        decoded.append(image["path"])
-        return read(self, image, *rest)
+    def counted(self: VolumeCache, visit: Any, key: str | None) -> Image:
+        decoded.append(visit.image["path"])
+        return read(self, visit, key)
 
     monkeypatch.setattr(VolumeCache, "_decoded", counted)
     return decoded
@@ -249,18 +249,19 @@ def test_a_damaged_file_is_named_and_leaves_nothing_behind(tmp_path: Path) -> No
         assert list((tmp_path / "cache" / folder).iterdir()) == []
 
 
-def test_a_file_that_changes_while_it_is_unpacked_is_not_kept(
+def test_a_file_that_changes_while_it_is_decoded_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path(write_nifti(tmp_path / "t1.nii.gz", np.full(SHAPE, 3, np.int16)))
     subject = Subject(t1=ScalarImage(path))
-    unpack = NiftiSource.unpack
+    decode_into = NiftiSource.decode_into
 
-    def unpack_and_touch(source: NiftiSource) -> Iterator[memoryview]:
-        yield from unpack(source)
+    def decode_and_touch(source: NiftiSource, *rest: Any) -> Any:
+        voxels = decode_into(source, *rest)
         os.utime(path, ns=(5, 5))
+        return voxels
 
-    monkeypatch.setattr(NiftiSource, "unpack", unpack_and_touch)
+    monkeypatch.setattr(NiftiSource, "decode_into", decode_and_touch)
     dataset = SubjectsDataset([subject], cache=tmp_path / "cache")
     assert int(dataset.peek(0).t1.read().max()) == 3
     for folder in ("volumes", "unfinished"):

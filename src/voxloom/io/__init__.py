@@ -14,7 +14,7 @@ from voxloom.io._reader import Reader, ReaderSource
 from voxloom.io._registry import Opener, known_suffixes, open_volume, register_reader
 from voxloom.io._source import Array, ArraySource, Shape4, VolumeSource
 from voxloom.io._tiff import TiffSource
-from voxloom.io._write import nifti_parts, write_nifti
+from voxloom.io._write import nifti_header, write_nifti
 from voxloom.io._write_volume import write_volume
 from voxloom.io._zarr import ZarrSource
 from voxloom.io._zarr_write import chunk_for, write_zarr
@@ -41,7 +41,7 @@ __all__ = [
     "ZarrSource",
     "chunk_for",
     "known_suffixes",
-    "nifti_parts",
+    "nifti_header",
     "open_volume",
     "register_reader",
     "reversed_axes",

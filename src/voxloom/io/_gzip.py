@@ -7,9 +7,10 @@ checksum of every member and lets other threads run meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol, cast
 
 from isal.isal_zlib import _GzipReader
 
@@ -27,6 +28,18 @@ _PIECE_BYTES: Final = 1 << 18  # stays in the second-level cache until it was us
 
 class _Stream(Protocol):
     def readinto(self, buffer: memoryview, /) -> int: ...
+
+
+class _Watched(io.RawIOBase):
+    """A file that shows what is read of it."""
+
+    def __init__(self, file: io.RawIOBase, watch: Callable[[memoryview], None]) -> None:
+        self._file, self._watch = file, watch
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        count = self._file.readinto(buffer)
+        self._watch(memoryview(buffer)[:count])
+        return count
 
 
 def is_gzip(path: str) -> bool:
@@ -53,7 +66,14 @@ def read_first_bytes(path: str, count: int) -> bytes:
         return bytes(buffer[: _fill(stream, memoryview(buffer))])
 
 
-def decode_into(path: str, skip: int, buffer: memoryview, *, to_the_end: bool) -> None:
+def decode_into(
+    path: str,
+    skip: int,
+    buffer: memoryview,
+    *,
+    to_the_end: bool,
+    watch: Callable[[memoryview], None] | None = None,
+) -> None:
     """Fill `buffer` with the decoded bytes that follow the first `skip`.
 
     Parameters
@@ -66,6 +86,8 @@ def decode_into(path: str, skip: int, buffer: memoryview, *, to_the_end: bool) -
         Filled completely.
     to_the_end : bool
         Whether the stream must end here: only then is the last checksum read.
+    watch : callable, optional
+        Is given the bytes of the file as they are read: all of them, with `to_the_end`.
 
     Raises
     ------
@@ -73,7 +95,8 @@ def decode_into(path: str, skip: int, buffer: memoryview, *, to_the_end: bool) -
         If the stream is damaged, too short, or, with `to_the_end`, too long.
     """
     with reading(path), Path(path).open("rb", buffering=0) as file:
-        stream = _GzipReader(file, _INPUT_BYTES)
+        read = file if watch is None else cast("BinaryIO", _Watched(file, watch))
+        stream = _GzipReader(read, _INPUT_BYTES)
         scratch = memoryview(bytearray(min(skip, _SKIP_BYTES)))
         missing = skip
         while missing:

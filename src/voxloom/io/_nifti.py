@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import final
 
 import numpy as np
@@ -117,6 +117,30 @@ class NiftiSource(VolumeSource):
         """
         header = self.header
         return decoded_pieces(header.voxel_path, header.offset + header.voxel_bytes)
+
+    def decode_into(
+        self, memory: Array, watch: Callable[[memoryview], None] | None = None
+    ) -> Array:
+        """Return the voxels of one compressed file, as they are stored, in memory that is given.
+
+        Parameters
+        ----------
+        memory : uint8 array
+            As long as the voxels; whoever gives it may use it again.
+        watch : callable, optional
+            Is given all bytes of the file, piece by piece, as they are read.
+
+        Raises
+        ------
+        VolumeReadError
+            If the stream is damaged, or does not hold what the header says.
+        """
+        header = self.header
+        path, skip = header.voxel_path, header.offset
+        decode_into(path, skip, memory.data, to_the_end=True, watch=watch)
+        stored = memory.view(header.disk_dtype)
+        shape = (*header.shape[1:], header.shape[0])
+        return stored.reshape(shape, order="F").transpose(3, 0, 1, 2)
 
     def _read_spans(self, box: Box) -> Array:
         header = self.header

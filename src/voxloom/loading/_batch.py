@@ -11,6 +11,7 @@ import torch
 from voxloom._errors import SubjectError
 from voxloom.geometry import Affine, Box
 from voxloom.loading._running import Patch
+from voxloom.loading._slots import Layout
 from voxloom.loading._voxels import BatchVoxels, CopiedVoxels
 from voxloom.subjects import (
     AFFINE,
@@ -58,7 +59,7 @@ class BatchBuilder:
     def __init__(self, size: int, voxels: BatchVoxels | None = None) -> None:
         self._voxels = CopiedVoxels(size) if voxels is None else voxels
         self._outlines: list[Subject] = []
-        self._shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+        self._layout = Layout((), 0)
         self._origins = np.ones((size, 4))
         self._locations = np.empty((size, 6), dtype=np.int64)
         self.seconds = 0.0
@@ -73,9 +74,9 @@ class BatchBuilder:
         """
         start, index = time.perf_counter(), len(self._outlines)
         if not self._outlines:
-            self._shapes = {name: (v.shape, v.dtype) for name, v in patch.voxels.items()}
+            self._layout = patch.layout
         self._outlines.append(patch.outline)
-        _check_alike(self._outlines[0], patch, self._shapes)
+        _check_alike(self._outlines[0], self._layout, patch)
         self._voxels.add(patch)
         self._origins[index, :3] = patch.origin
         self._locations[index] = _location(patch)
@@ -95,22 +96,23 @@ class BatchBuilder:
         return batch
 
 
-def _check_alike(
-    first: Subject, patch: Patch, shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
-) -> None:
+def _check_alike(first: Subject, layout: Layout, patch: Patch) -> None:
     if not has_same_items(first, patch.outline):
         raise SubjectError(
             f"patches of one batch have the same items, got {sorted(first)} from "
             f"{first.describe()} and {sorted(patch.outline)} from {patch.outline.describe()}"
         )
-    for name, array in patch.voxels.items():
-        shape, dtype = shapes[name]
-        if array.shape != shape or array.dtype != dtype:
+    if patch.layout == layout:
+        return
+    known = {field.name: field for field in layout.fields}
+    for field in patch.layout.fields:
+        before = known[field.name]
+        if field.shape != before.shape or field.dtype != before.dtype:
             raise SubjectError(
-                f"image {name!r} has shape {array.shape} and dtype {array.dtype} in a patch of "
-                f"{patch.outline.describe()}, but {shape} and {dtype} earlier in "
-                f"the batch; give it one number of channels and one dtype in every subject, "
-                f"for example by a transform"
+                f"image {field.name!r} has shape {field.shape} and dtype "
+                f"{np.dtype(field.dtype)} in a patch of {patch.outline.describe()}, but "
+                f"{before.shape} and {np.dtype(before.dtype)} earlier in the batch; give it one "
+                f"number of channels and one dtype in every subject, for example by a transform"
             )
 
 

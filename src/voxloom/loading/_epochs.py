@@ -48,6 +48,7 @@ class Epochs:
         visits: Visits | None = None,
     ) -> None:
         self.counts = np.asarray(counts, dtype=np.int64)
+        self._total = int(self.counts.sum())
         self.options, self.share = options, share
         self._visits = visits
         self.plan = functools.lru_cache(maxsize=2)(self._plan)
@@ -58,7 +59,7 @@ class Epochs:
     def length(self, epoch: int) -> int:
         """Return how many patches of an epoch this rank puts out."""
         visits = None if self._visits is None else self._visits(epoch)
-        total = int((self.counts if visits is None else self.counts[visits]).sum())
+        total = self._total if visits is None else int(self.counts[visits].sum())
         per_lane = -(-total // self.share.lanes)
         return per_lane * (self.share.lanes // self.share.world)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -150,7 +151,8 @@ class Ledger:
             if running.unwanted or key < self._due:
                 self._free.append(slot)
             else:
-                self.ready[key] = finished_patch(running, done, slot, self._memory.slot(slot))
+                read = partial(self._memory.frame, self._memory.frame_of(slot))
+                self.ready[key] = finished_patch(running, done, slot, read)
         self._forget_if_done(running)
 
     def split(self, running: Running, place: int) -> Running:
@@ -212,8 +214,10 @@ class Ledger:
 
     def pump(self, *, eager: bool = False) -> None:
         """Give out jobs, and slots once there are some; `eager`, any that are free."""
-        self._loads = self._count_loads()
         opens = not self._alone or not self._memory.slot_bytes or self._pays(eager=eager)
+        if not opens and not (self._pending and self._free):
+            return  # as after most reports and batches, where each patch is a job
+        self._loads = self._count_loads()
         while (opens and self._assign()) or self._grant(eager):
             pass
         outbox, self._outbox = self._outbox, {}

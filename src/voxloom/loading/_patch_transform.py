@@ -13,7 +13,8 @@ import numpy as np
 from voxloom._random import Stream
 from voxloom.geometry import Box, Index3, Shape3
 from voxloom.loading._seeding import call_seeded
-from voxloom.loading._slots import Bytes, Layout
+from voxloom.loading._slots import Layout
+from voxloom.loading._window import Bytes
 from voxloom.patches import PaddingMode, cut
 from voxloom.subjects import INDEX_INI, LOCATION, Image, Subject, as_subject
 from voxloom.subjects._foreign import check_not_foreign

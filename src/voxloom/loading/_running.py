@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from voxloom.io import Array
 from voxloom.loading._messages import Finished
 from voxloom.loading._plan import EpochPlan, renumber
 from voxloom.loading._replacement import Link
-from voxloom.loading._slots import Bytes, Layout
+from voxloom.loading._slots import Layout
+from voxloom.loading._window import Bytes
 from voxloom.loading._work import Job
 from voxloom.subjects import Subject
 
@@ -84,7 +86,8 @@ class Patch:
     `index_ini` counts voxels of the volume, in a padded grid those of the padded volume. Its
     affines are those of `outline` moved to voxel `origin`: the first voxel of the patch, or zero
     where a patch transform has moved them. `size` is the size of what was cut. `links` say whose
-    place its subject takes, if that is not the one of the plan.
+    place its subject takes, if that is not the one of the plan. `read` gives the memory that it
+    lies in.
     """
 
     subject: int
@@ -95,14 +98,19 @@ class Patch:
     index_ini: Index3
     outline: Subject
     layout: Layout
-    voxels: dict[str, Array]
+    read: Callable[[], Bytes]
     size: Shape3
     origin: Index3
     links: tuple[Link, ...] = ()
 
+    @property
+    def voxels(self) -> dict[str, Array]:
+        """The arrays ``(C, w, h, d)`` by name, over the memory that the patch lies in."""
+        return self.layout.views(self.read())
 
-def finished_patch(running: Running, done: Finished, slot: int, memory: Bytes) -> Patch:
-    """Return what a worker reports as finished and has written into `memory`, that of a slot."""
+
+def finished_patch(running: Running, done: Finished, slot: int, read: Callable[[], Bytes]) -> Patch:
+    """Return what a worker reports as finished; `read` gives the memory that it wrote into."""
     assert running.outline is not None
     assert running.layout is not None
     outline, layout, origin = running.outline, running.layout, done.index_ini
@@ -112,12 +120,16 @@ def finished_patch(running: Running, done: Finished, slot: int, memory: Bytes) -
         outline, layout = done.changed.unpack(), done.changed.layout
         size, origin = done.changed.size, (0, 0, 0)
     if done.voxels is not None:
-        memory = np.frombuffer(done.voxels, dtype=np.uint8)
+        read = functools.partial(_bytes_of, done.voxels)
     i, j, k = (ini + border for ini, border in zip(done.index_ini, done.border, strict=True))
     return Patch(
         running.job.subject, running.job.epoch, done.place, done.patch, slot,
-        (i, j, k), outline, layout, layout.views(memory), size, origin, running.links,
+        (i, j, k), outline, layout, read, size, origin, running.links,
     )  # fmt: skip
+
+
+def _bytes_of(sent: bytes) -> Bytes:
+    return np.frombuffer(sent, dtype=np.uint8)
 
 
 def jobs_from(

@@ -45,9 +45,10 @@ class CopiedVoxels:
 
     def add(self, patch: Patch) -> None:
         """Copy the next patch."""
-        for name, array in patch.voxels.items():
-            if name not in self._without:
-                np.copyto(self._room(name, array)[self._count], array)
+        if len(self._without) < len(patch.layout.fields):
+            for name, array in patch.voxels.items():
+                if name not in self._without:
+                    np.copyto(self._room(name, array)[self._count], array)
         self._count += 1
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -80,7 +81,7 @@ class OwnedVoxels:
         self._copied: CopiedVoxels | None = None
 
     def add(self, patch: Patch) -> None:
-        """Take the frame of the next patch, and copy the images that are not made of whole pages."""
+        """Take the frame of the next patch, and copy images that are not made of whole pages."""
         if self._copied is None:
             self._begin(patch)
         assert self._copied is not None

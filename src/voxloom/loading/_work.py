@@ -19,8 +19,9 @@ from voxloom.loading._patch_transform import (
 )
 from voxloom.loading._revisits import Revisits
 from voxloom.loading._seeding import call_seeded
-from voxloom.loading._slots import Bytes, Layout
+from voxloom.loading._slots import Layout
 from voxloom.loading._stages import StageClock
+from voxloom.loading._window import Bytes
 from voxloom.patches import GridSampler, PatchSampler, copy_image_box
 from voxloom.subjects import Subject, SubjectsDataset, as_subject, load_copy
 

@@ -18,6 +18,7 @@ from voxloom.patches._mass import ChannelVoxels, Foreground, LabelVoxels, Mass, 
 from voxloom.subjects import LABEL, SAMPLING_MAP
 
 _MOST_LABELS: Final = 256
+_CLOSE: Final = 6
 _WORD_BYTES: Final = 8
 _EVERY_LABEL: Final = "all labels"
 Counts = dict[str, int]
@@ -48,7 +49,7 @@ def save_index(path: Path | BinaryIO, array: Array, kind: str) -> Counts | None:
     masses = _masses(array, kind)
     if not masses:
         return None
-    indices = _index_all(array, masses)
+    indices = [index for index in _index_all(array, masses) if _is_held(index)]
     stored: dict[str, npt.NDArray[Any]] = {}
     for index in indices:
         if isinstance(index.mass, Weights) and index.mass.scale != 1:
@@ -147,6 +148,11 @@ def _index_all(array: Array, masses: Sequence[Mass]) -> list[BlockIndex]:
     return [BlockIndex(mass, BlockRows.of(sums[mass])) for mass in masses]
 
 
+def _is_held(index: BlockIndex) -> bool:
+    """Tell whether a map has the label of an index; other masses are kept whatever they count."""
+    return not isinstance(index.mass, LabelVoxels) or index.total > 0
+
+
 def _block_voxels(lengths: tuple[int, ...]) -> npt.NDArray[np.uint16]:
     """Return how many voxels each block has: those at the end of an axis may be short."""
     w, h, d = (
@@ -158,9 +164,17 @@ def _block_voxels(lengths: tuple[int, ...]) -> npt.NDArray[np.uint16]:
 
 
 def _labels(array: Array) -> list[int]:
-    """Return the labels of a map, or none where they are too many or no integers."""
+    """Return the labels that a map may have, or none where they are too many or no integers.
+
+    Where the least and the greatest are close, those between are counted whether they are there
+    or not: to see which are costs more than to count one that is not.
+    """
     if array.dtype.kind == "f" and not (array == np.rint(array)).all():
         return []
+    if array.dtype.kind in "bui":
+        least, greatest = int(array.min()), int(array.max())
+        if greatest - least < _CLOSE:
+            return list(range(least, greatest + 1))
     if array.dtype.itemsize <= 2 and array.dtype.kind in "bui":
         held = _small_labels(array)
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,17 +19,48 @@ from voxloom.io import (
     NiftiSource,
     PreparedSource,
     VolumeSource,
-    nifti_parts,
+    nifti_header,
     reversed_axes,
 )
 from voxloom.patches import save_index
 from voxloom.prepared._cache_entry import VOXELS, UnfinishedEntry
 from voxloom.prepared._cache_folder import INDEX, CacheFolder
-from voxloom.prepared._cache_key import content_key, facts_of, files_of, stamp_key
-from voxloom.prepared._write import in_c_order
-from voxloom.subjects import LABEL, SAMPLING_MAP, Image, Subject
+from voxloom.prepared._cache_key import (
+    ContentDigest,
+    content_key,
+    facts_of,
+    files_of,
+    outline_key,
+    stamp_key,
+)
+from voxloom.prepared._turn import c_order_pieces, give_memory, kept_memory
+from voxloom.subjects import Image, Subject
 
 _logger: Final = logging.getLogger("voxloom")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """An image that is asked for, and the state of its files when it was."""
+
+    image: Image
+    files: tuple[str, ...]
+    facts: str
+    stamp: str
+    is_settled: bool
+    as_decoded: bool
+    due: tuple[int, int]
+
+    @property
+    def streams(self) -> bool:
+        """Whether its bytes are read once, in order, into memory that can be used again."""
+        source = self.image.source
+        return not self.as_decoded and isinstance(source, NiftiSource) and source.unpacks_to_map
+
+    def is_current(self) -> bool:
+        """Whether the files are still as they were."""
+        return stamp_key(self.files, self.facts)[0] == self.stamp
 
 
 @final
@@ -124,100 +154,107 @@ class VolumeCache:
             return image
         facts = f"{facts_of(image.source)} {image.type} as_decoded={as_decoded}"
         try:
-            stamp, settled = stamp_key(files, facts)
-            known = self.folder.key_of(stamp) if settled else None
-            key = known or content_key(files, facts)
-            found = self.folder.find(key)
+            stamp, is_settled = stamp_key(files, facts)
+            visit = _Visit(image, files, facts, stamp, is_settled, as_decoded, due)
+            key = self._key(visit)
+            found = None if key is None else self.folder.find(key)
         except OSError:  # whatever is wrong with the file, decoding it says it better
             return image
-        if known is None and settled:
-            self.folder.note(stamp, key)
-        if found is not None:
-            if self.folder.limit is not None:
-                self.folder.mark(key, due[1])
-            return _reading(image, *found)
+        if key is None or found is None:
+            return self._decoded(visit, key)
+        if self.folder.limit is not None:
+            self.folder.mark(key, due[1])
+        return _reading(image, *found)
 
-        def is_current() -> bool:
-            return stamp_key(files, facts)[0] == stamp
+    def _key(self, visit: _Visit) -> str | None:
+        """Return the name of a volume, or None where decoding it tells, and it is not there."""
+        known = self.folder.key_of(visit.stamp) if visit.is_settled else None
+        if known is not None:
+            return known
+        if visit.streams and not self.folder.may_hold(outline_key(visit.files, visit.facts)):
+            return None
+        key = content_key(visit.files, visit.facts)
+        if visit.is_settled:
+            self.folder.note(visit.stamp, key)
+        return key
 
-        return self._decoded(image, key, is_current, as_decoded, due)
-
-    def _decoded(
-        self,
-        image: Image,
-        key: str,
-        is_current: Callable[[], bool],
-        as_decoded: bool,
-        due: tuple[int, int],
-    ) -> Image:
-        source, voxels = image.source, None
+    def _decoded(self, visit: _Visit, key: str | None) -> Image:
+        """Decode a volume, and keep it if there is room."""
+        image, source, voxels, found = visit.image, visit.image.source, None, None
         try:
-            if isinstance(source, NiftiSource) and source.unpacks_to_map:
-                self._unpack(source, image.type, key, is_current, as_decoded, due)
-            else:
+            if visit.streams:
+                key, voxels = self._read_once(visit, key)
+                self._save(key, voxels, visit)
+            elif key is not None and isinstance(source, NiftiSource) and source.unpacks_to_map:
+                self._unpack(source, key, visit)
+            elif key is not None:
                 voxels = source.read()
-                if is_current():
-                    voxels = voxels if as_decoded else in_c_order(voxels)
-                    self._save(key, voxels, image, due, as_decoded)
-            found = self.folder.find(key)
+                self._save(key, voxels, visit)
+            found = None if key is None else self.folder.find(key)
         except VoxloomError:
             raise
         except OSError as error:
             _warn_once(self.folder.root, error.strerror or str(error))
-            found = None
         if found is not None:
             return _reading(image, *found)
-        voxels = source.read() if voxels is None else voxels
+        if voxels is None:
+            voxels = source.read()
+        give_memory("voxels")
         return image.with_data(voxels.astype(image.dtype, copy=False))
 
-    def _unpack(
-        self,
-        source: NiftiSource,
-        kind: str,
-        key: str,
-        is_current: Callable[[], bool],
-        as_decoded: bool,
-        due: tuple[int, int],
-    ) -> None:
+    def _read_once(self, visit: _Visit, key: str | None) -> tuple[str, Array]:
+        """Decode a file into memory that is used again and again, and learn its name on the way."""
+        source = visit.image.source
+        assert isinstance(source, NiftiSource)
+        memory = kept_memory("voxels", source.header.voxel_bytes)
+        if key is not None:
+            return key, source.decode_into(memory)
+        digest = ContentDigest(visit.files, visit.facts)
+        voxels = source.decode_into(memory, digest.add)
+        digest.end_file()
+        key = digest.key()
+        if visit.is_settled and visit.is_current():
+            self.folder.note(visit.stamp, key)
+        return key, voxels
+
+    def _unpack(self, source: NiftiSource, key: str, visit: _Visit) -> None:
         """Keep the file decoded, as it is: no volume is ever in memory on the way."""
         header = source.header
 
         def fill(entry: UnfinishedEntry) -> dict[str, Any] | None:
             for piece in source.unpack():
                 entry.write(piece)
-            if not is_current():
-                return None
-            if not as_decoded and kind in (LABEL, SAMPLING_MAP):
-                channels, w, h, d = header.shape
-                shape, mapped = (w, h, d, channels), entry.map()
-                stored = np.ndarray(shape, header.disk_dtype, mapped, header.offset, order="F")
-                _add_index(entry, np.moveaxis(stored, -1, 0), kind)
-            return {"reversed": False}
+            return {"reversed": False} if visit.is_current() else None
 
-        self.folder.save(key, header.offset + header.voxel_bytes, fill, due)
+        self.folder.save(key, header.offset + header.voxel_bytes, fill, visit.due)
 
-    def _save(
-        self, key: str, voxels: Array, image: Image, due: tuple[int, int], as_decoded: bool
-    ) -> None:
-        is_reversed = voxels.flags.c_contiguous
+    def _save(self, key: str, voxels: Array, visit: _Visit) -> None:
+        """Keep decoded voxels: as they lie for a whole-volume transform, else as patches do."""
+        image, as_decoded = visit.image, visit.as_decoded
+        is_reversed = voxels.flags.c_contiguous or not as_decoded
         if not is_reversed and not np.moveaxis(voxels, 0, -1).flags.f_contiguous:
             return  # an order that no file of ours has
+        if not visit.is_current():
+            return
         affine = image.source.affine
         array, affine = reversed_axes(voxels, affine) if is_reversed else (voxels, affine)
+        stored = array.view(np.uint8) if array.dtype == np.bool_ else array
+        stored = stored.astype(stored.dtype.newbyteorder("<"), copy=False)
         try:
-            header, stored = nifti_parts(VOXELS, array, affine)
+            header = nifti_header(VOXELS, stored.dtype, stored.shape, affine)
         except UnknownFormatError as error:
             _warn_once(self.folder.root, str(error))
             return
 
         def fill(entry: UnfinishedEntry) -> dict[str, Any]:
             entry.write(header)
-            entry.write(stored)
+            for piece in c_order_pieces(stored.transpose(0, 3, 2, 1)):
+                entry.write(piece)
             if not as_decoded:
                 _add_index(entry, voxels, image.type)
             return {"reversed": is_reversed}
 
-        self.folder.save(key, len(header) + len(stored), fill, due)
+        self.folder.save(key, len(header) + voxels.nbytes, fill, visit.due)
 
 
 def open_cache(folder: str | os.PathLike[str], limit: int | None = None) -> VolumeCache:

@@ -12,6 +12,7 @@ from isal import isal_zlib
 from voxloom.prepared._write import RECORD
 
 VOXELS: Final = "voxels.nii"
+_PIECE_BYTES: Final = 1 << 18  # a longer write takes pages that no process has used for long
 
 
 @final
@@ -41,8 +42,8 @@ class UnfinishedEntry:
         """
         self._crc32 = isal_zlib.crc32(piece, self._crc32)
         left = memoryview(piece)
-        while len(left):  # one call writes at most 2 GiB
-            written = os.pwrite(self._file, left, self._bytes)
+        while len(left):
+            written = os.pwrite(self._file, left[:_PIECE_BYTES], self._bytes)
             self._bytes, left = self._bytes + written, left[written:]
 
     def add(self, name: str, content: bytes) -> None:

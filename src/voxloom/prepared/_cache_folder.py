@@ -75,6 +75,10 @@ class CacheFolder:
             unfinished.write_text(key, "ascii")
             unfinished.replace(noted)
 
+    def may_hold(self, outline: str) -> bool:
+        """Tell whether there is an entry whose key begins in this way."""
+        return any(name.startswith(outline) for name in os.listdir(self.root / "volumes"))
+
     def tick(self) -> int:
         """Count one more subject that was asked for, by any process, and return the count."""
         with (self.root / "clock").open("ab", buffering=0) as clock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, final
 
 from isal import isal_zlib
 
@@ -19,10 +19,11 @@ from voxloom.io import (
     VolumeSource,
 )
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _IN_SEVERAL_FILES: Final = (".mhd", ".nhdr", ".hdr", ".img")
 _SETTLED_NS: Final = 2_000_000_000
-_DIGITS: Final = 32
+_DIGITS: Final = 40
+_OUTLINE_DIGITS: Final = 8
 _PIECE_BYTES: Final = 1 << 18
 
 
@@ -63,20 +64,65 @@ def stamp_key(files: tuple[str, ...], facts: str) -> tuple[str, bool]:
     return digest.hexdigest()[:_DIGITS], time.time_ns() - newest > _SETTLED_NS
 
 
-def content_key(files: tuple[str, ...], facts: str) -> str:
-    """Return a name for the bytes of files and for `facts`.
+def outline_key(files: tuple[str, ...], facts: str) -> str:
+    """Return what the name of files with these lengths and facts begins with."""
+    lengths = [Path(file).stat().st_size for file in files]
+    return hashlib.sha256(f"{_VERSION} {facts} {lengths}".encode()).hexdigest()[:_OUTLINE_DIGITS]
 
-    A file is told by its size and the checksum of each 256 KB of it: no accident gives another
-    file the same, and with the reading it costs half of a hash that withstands whoever tries to.
-    """
-    digest = hashlib.sha256(f"{_VERSION} {facts}".encode())
+
+def content_key(files: tuple[str, ...], facts: str) -> str:
+    """Return a name for the bytes of files and for `facts`."""
+    digest = ContentDigest(files, facts)
     buffer = memoryview(bytearray(_PIECE_BYTES))
     for file in files:
         with Path(file).open("rb", buffering=0) as opened:
             while count := opened.readinto(buffer):
-                digest.update(b"%d %d " % (count, isal_zlib.crc32(buffer[:count])))
-            digest.update(b"end")
-    return digest.hexdigest()[:_DIGITS]
+                digest.add(buffer[:count])
+        digest.end_file()
+    return digest.key()
+
+
+@final
+class ContentDigest:
+    """Makes the name of files from their bytes, which may come in pieces of any length.
+
+    A file is told by its size and the checksum of each 256 KB of it: no accident gives another
+    file the same, and with the reading it costs half of a hash that withstands whoever tries to.
+
+    Parameters
+    ----------
+    files : tuple of str
+        Their names, in the order in which their bytes will come.
+    facts : str
+        What else the name depends on.
+    """
+
+    def __init__(self, files: tuple[str, ...], facts: str) -> None:
+        self._outline = outline_key(files, facts)
+        self._digest = hashlib.sha256()
+        self._bytes = self._crc32 = 0
+
+    def add(self, piece: memoryview) -> None:
+        """Take the next bytes of a file."""
+        while len(piece):
+            part = piece[: _PIECE_BYTES - self._bytes]
+            self._crc32 = isal_zlib.crc32(part, self._crc32)
+            self._bytes, piece = self._bytes + len(part), piece[len(part) :]
+            if self._bytes == _PIECE_BYTES:
+                self._end_piece()
+
+    def end_file(self) -> None:
+        """Note that what comes next belongs to the next file."""
+        self._end_piece()
+        self._digest.update(b"end")
+
+    def key(self) -> str:
+        """Return the name."""
+        return self._outline + self._digest.hexdigest()[: _DIGITS - _OUTLINE_DIGITS]
+
+    def _end_piece(self) -> None:
+        self._digest.update(b"%d %d " % (self._bytes, self._crc32))
+        self._bytes = self._crc32 = 0
 
 
 def facts_of(source: VolumeSource) -> str:

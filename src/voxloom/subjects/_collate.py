@@ -126,22 +126,22 @@ def collate_metadata(values: Sequence[Any]) -> Any:
     """
     if all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values):
         return {key: collate_metadata([value[key] for value in values]) for key in values[0]}
+    import torch
+
+    kinds = {type(value) for value in values}
+    if kinds == {bool} or (kinds == {int} and all(-(2**63) <= n < 2**63 for n in values)):
+        return torch.tensor(values)
+    if float in kinds and kinds <= {int, float}:
+        return torch.tensor([float(value) for value in values], dtype=torch.float64)
     tensors = _as_tensors(values)
     if tensors is None or len({tensor.shape for tensor in tensors}) > 1:
         return list(values)
-    import torch
-
     return torch.stack(tensors)
 
 
 def _as_tensors(values: Sequence[Any]) -> list[torch.Tensor] | None:
     import torch
 
-    kinds = {type(value) for value in values}
-    if kinds == {bool} or (kinds == {int} and all(-(2**63) <= n < 2**63 for n in values)):
-        return [torch.tensor(value) for value in values]
-    if float in kinds and kinds <= {int, float}:
-        return [torch.tensor(float(value), dtype=torch.float64) for value in values]
     if all(isinstance(value, torch.Tensor) for value in values):
         return list(values)
     if all(isinstance(v, np.ndarray | np.generic) and _fits_torch(v.dtype) for v in values):

@@ -198,7 +198,8 @@ class Image(Mapping[str, Any]):
     @property
     def affine(self) -> Affine:
         """Voxel indices to world, 4x4 float64, RAS+, mm."""
-        return self.space.affine.copy()
+        # A matrix of its own was checked when it was given: a space would check it for every batch.
+        return (self.space.affine if self._affine is None else self._affine).copy()
 
     @property
     def spacing(self) -> tuple[float, float, float]:
