@@ -189,11 +189,12 @@ def test_what_ends_a_program_is_an_error_of_its_patch_in_a_worker(
     subjects = faulty.make_subjects(6)
     options: dict[str, Any] = {"executor": executor}
     if stage == "read":
-        for subject in subjects:
-            subject.t1.save(tmp_path / f"{subject.number}.nii.gz")
+        paths = [tmp_path / f"{subject.number}.nii.gz" for subject in subjects]
+        for subject, path in zip(subjects, paths, strict=True):
+            subject.t1.save(path)
         subjects = [
-            subject.replace(t1=ScalarImage(tmp_path / f"{subject.number}.nii.gz", reader=ending.read))
-            for subject in subjects
+            subject.replace(t1=ScalarImage(path, reader=ending.read))
+            for subject, path in zip(subjects, paths, strict=True)
         ]
     if stage == "patch transform":
         options["patch_transform"] = ending
