@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import faulty
+import numpy as np
 import pytest
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
@@ -21,8 +22,9 @@ def advice(
 ) -> str:
     """Train for an epoch of 64 patches, with workers that start when they are asked."""
     options = {"max_length": 16, "schedule": "spread", "executor": "processes", **options}
+    options.setdefault("num_workers", 2)
     with Queue(
-        dataset, samples_per_volume=4, sampler=UniformSampler(4), num_workers=2, seed=3,
+        dataset, samples_per_volume=4, sampler=UniformSampler(4), seed=3,
         start_background=False, **options,
     ) as queue:  # fmt: skip
         for _ in queue.batches(batch_size):
@@ -54,6 +56,17 @@ def test_a_slow_stage_of_the_workers_is_named(
     tmp_path: Path, stage: str, plant: Callable[[Path], str]
 ) -> None:
     assert re.search(rf"workers are the bottleneck.* '{stage}' takes (\d\d|100)%", plant(tmp_path))
+
+
+def test_packed_files_that_take_long_to_unpack_are_named(tmp_path: Path) -> None:
+    """One worker: what two wait for a free core counts as reading where others are at work."""
+    voxels = np.random.default_rng(0).integers(0, 4000, (1, 128, 128, 64), dtype=np.int16)
+    path = tmp_path / "t1.nii.gz"
+    ScalarImage(tensor=voxels).save(path)
+    dataset = SubjectsDataset([Subject(t1=ScalarImage(path)) for _ in range(16)])
+    assert re.search(
+        r"workers are the bottleneck.* 'decode' takes (\d\d|100)%", advice(dataset, num_workers=1)
+    )
 
 
 def test_a_slow_trainer_is_named() -> None:

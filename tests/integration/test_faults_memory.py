@@ -103,9 +103,9 @@ from voxloom.loading._memory import available_bytes
 """
 
 TRAIN = """
-own = np.ones(300 * 2**20, dtype=np.uint8)
+own = np.ones(400 * 2**20, dtype=np.uint8)
 transform = faulty.Outgrow(2, folder=Path(sys.argv[1]))
-with Queue(SubjectsDataset(faulty.make_subjects(6), transform), 6, 4, UniformSampler(4), 2,
+with Queue(SubjectsDataset(faulty.make_subjects(6), transform), 6, 4, UniformSampler(4), 1,
            executor="processes") as queue:
     list(queue)
 """
@@ -155,9 +155,9 @@ def run(group: MemoryGroup, code: str, *words: str | Path) -> tuple[int, str, st
 def test_a_trainer_that_has_most_is_not_what_is_ended(
     make_group: MakeGroup, tmp_path: Path
 ) -> None:
-    status, _, err = run(make_group(600 * MIB), TRAIN, tmp_path)
+    status, _, err = run(make_group(800 * MIB), TRAIN, tmp_path)
     assert status == 1
-    assert re.search(r"PatchError: subject 2, .* of the 600\.0 MiB that all .*SIGKILL usually", err)
+    assert re.search(r"PatchError: subject 2, .* of the 800\.0 MiB that all .*SIGKILL usually", err)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import faulty
 import pytest
 from torch.utils.data import DataLoader
 
-from voxloom import Queue, Subject, SubjectsDataset, UniformSampler
+from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom._errors import PatchError, QueueError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*samples_per_volume")
@@ -174,6 +174,60 @@ def test_what_is_no_exception_but_raised_like_one_is_an_error_of_its_patch(
         numbers(queue)
     with make(transform, workers, executor=executor, on_error="replace") as queue:
         assert len(numbers(queue)) == LENGTH
+
+
+@pytest.mark.parametrize("executor", ["processes", "threads"])
+@pytest.mark.parametrize(
+    ("stage", "error"),
+    [("read", SystemExit), ("transform", KeyboardInterrupt), ("patch transform", SystemExit)],
+)
+def test_what_ends_a_program_is_an_error_of_its_patch_in_a_worker(
+    tmp_path: Path, stage: str, error: type[BaseException], executor: str
+) -> None:
+    """At once: it ends no worker, and none is tried in vain."""
+    ending = faulty.EndPython(2, error=error)
+    subjects = faulty.make_subjects(6)
+    options: dict[str, Any] = {"executor": executor}
+    if stage == "read":
+        paths = [tmp_path / f"{subject.number}.nii.gz" for subject in subjects]
+        for subject, path in zip(subjects, paths, strict=True):
+            subject.t1.save(path)
+        subjects = [
+            subject.replace(t1=ScalarImage(path, reader=ending.read))
+            for subject, path in zip(subjects, paths, strict=True)
+        ]
+    if stage == "patch transform":
+        options["patch_transform"] = ending
+    dataset = SubjectsDataset(subjects, ending if stage == "transform" else None)
+    options |= {"num_workers": 2, "seed": 3, "schedule": "spread"}
+    message = rf"subject 2, .* failed in stage '{stage}': {error.__name__}: enough"
+    with Queue(dataset, 6, 4, UniformSampler(4), **options) as queue:
+        before = children()
+        with pytest.raises(PatchError, match=message):
+            numbers(queue)
+        assert children() == before
+    with Queue(dataset, 6, 4, UniformSampler(4), on_error="replace", **options) as queue:
+        assert len(numbers(queue)) == LENGTH
+        assert [subject for _, subject, _ in queue.state_dict()["replaced"]] == [2]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("is_started", [False, True])
+def test_a_queue_that_was_closed_is_not_used_again(num_workers: int, is_started: bool) -> None:
+    queue = make(num_workers=num_workers, start_background=is_started)
+    if is_started:
+        next(iter(queue))
+    queue.close()
+    ways: list[Callable[[], Any]] = [
+        lambda: next(iter(queue)),
+        lambda: next(queue.batches(2)),
+        lambda: next(iter(DataLoader(queue, batch_size=2))),
+    ]
+    for way in ways:
+        with pytest.raises(QueueError, match=r"^the queue is closed; make a new one$"):
+            way()
+    assert len(queue) == LENGTH
+    assert queue.explain(0).plan_index == 0
 
 
 def local_transform() -> Any:

@@ -146,7 +146,7 @@ def test_a_trainer_that_takes_its_time_is_no_hang(make_queue: MakeQueue) -> None
     assert given == 24
 
 
-def test_a_transform_that_ends_python_is_an_error(make_queue: MakeQueue) -> None:
+def test_a_transform_that_ends_its_process_is_an_error(make_queue: MakeQueue) -> None:
     queue = make_queue(faulty.ends_python, 1)
     with pytest.raises(PatchError, match=r"ended 2 workers, .*\(exit code 1,"):
         numbers(queue)

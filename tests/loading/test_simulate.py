@@ -1,8 +1,12 @@
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxloom import Queue
 from voxloom.loading._memory import QueueMemory
 from voxloom.loading._messages import Began, Made
 from voxloom.loading._meter import Meter
@@ -103,3 +107,9 @@ def test_it_prints_in_one_line() -> None:
     assert "60 loads, 1.00 a step" in text
     assert "waiting: " in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("pace", [3, "fast", (1.0, 2.0, 3.0)])
+def test_what_is_no_pace_is_refused(make_queue: Callable[..., Queue], pace: Any) -> None:
+    with pytest.raises(TypeError, match=r"pace is a voxloom\.loading\.Pace\(open_s=.*got"):
+        make_queue().simulate(batch_size=2, pace=pace)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxloom import ScalarImage, Subject
+from voxloom.loading import _slots
 from voxloom.loading._slots import Layout, SlotMemory
 
 DTYPES = st.sampled_from(["uint8", "int16", "float32", "float64"])
@@ -120,3 +121,18 @@ print(len(memory.slot(1)))
     )
     assert done.stdout.startswith("QueueMemoryError 2 patches of 1.0 MiB do not fit in memory")
     assert done.stdout.splitlines()[-1] == "1024"
+
+
+def test_frames_that_there_is_no_room_for_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(size: int) -> None:
+        raise MemoryError(f"{size} bytes are too many")
+
+    memory = SlotMemory(2, shared=True)
+    memory.reserve(100)
+    monkeypatch.setattr(_slots, "check_room", refuse)
+    assert not memory.grow(1)
+    with pytest.raises(
+        MemoryError, match=r"2 patches of .* do not fit .*\(200 bytes are too many\)"
+    ):
+        SlotMemory(2, shared=False).reserve(100)
+    memory.close()

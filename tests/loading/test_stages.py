@@ -65,6 +65,19 @@ def test_failing_to_load_names_the_stage() -> None:
         StageClock().run_load(lambda: 1 / 0)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_program_fails_a_stage_in_a_worker_and_goes_on_in_the_trainer(
+    error: type[BaseException],
+) -> None:
+    def end() -> None:
+        raise error("enough")
+
+    with pytest.raises(StageError, match="transform"):
+        StageClock(lambda stage: None).run("transform", end)
+    with pytest.raises(error, match="enough"):
+        StageClock().run("transform", end)
+
+
 def test_whoever_asked_is_told_of_each_stage_as_it_begins() -> None:
     told: list[str] = []
     clock = StageClock(told.append)

@@ -10,7 +10,8 @@ from typing import Any
 
 import changing
 import pytest
-from torch.utils.data import DataLoader, SequentialSampler
+import torch
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
 from voxloom import Queue
 from voxloom.testing import assert_resumes_anywhere
@@ -150,6 +151,42 @@ def test_a_broken_state_is_refused(make_queue: MakeQueue, wrong: Any, message: s
         queue.load_state_dict({**queue.state_dict(), **wrong})
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        *(
+            (
+                "replaced",
+                value,
+                r"'replaced' of the state lists \[epoch, subject, substitute\], of 5",
+            )
+            for value in (3, "all", [3], [[0, 1]], [[0, 1, 5]], [[0, 1, "2"]], [[-1, 1, 2]])
+        ),
+        ("plan", 3, "'plan' of the state maps names to values, got 3"),
+        ("data", [1], r"'data' of the state maps names to values, got \[1\]"),
+        *(
+            ("visits", value, r"'visits' of the state maps epochs to lists of subjects, .* 5; got")
+            for value in (3, [1], {"0": 3}, {"first": [1]}, {"0": [5]}, {"0": [1.5]}, {"-1": [1]})
+        ),
+        ("generator", "damaged", "'generator' of the state is that of the subject_sampler"),
+    ],
+    ids=str,
+)
+def test_a_damaged_value_is_named_and_changes_nothing(
+    make_queue: MakeQueue, sign: Sign, field: str, value: Any, message: str
+) -> None:
+    def make() -> Queue:
+        sampler = RandomSampler(range(5), generator=torch.Generator().manual_seed(1))
+        return make_queue(shuffle_subjects=False, subject_sampler=sampler, on_error="replace")
+
+    queue = make()
+    with pytest.raises(ValueError, match=message):
+        queue.load_state_dict({**queue.state_dict(), "delivered": 2, field: value})
+    assert [sign(queue.batches(1)) for _ in range(2)] == [
+        sign(batches) for other in [make()] for batches in (other.batches(1), other.batches(1))
+    ]
+
+
 @pytest.mark.parametrize("thing", [{}, None, [1], "state"])
 def test_what_is_no_state_is_refused(make_queue: MakeQueue, thing: Any) -> None:
     with pytest.raises(
@@ -180,6 +217,43 @@ def test_resumes_where_epochs_differ_in_length(make_queue: MakeQueue, options: A
 
     assert len({len(make().plan(epoch)) for epoch in range(3)}) > 1
     assert_resumes_anywhere(make, epochs=3)
+
+
+@pytest.mark.parametrize(("seed", "num_workers"), [(1, 0), (2, 0), (2, 1)])
+def test_a_sampler_with_a_generator_of_its_own_resumes_in_epochs_that_were_not_read(
+    make_queue: MakeQueue, sign: Sign, num_workers: int, seed: int
+) -> None:
+    """Also where workers have begun with what the sampler gave before the state was loaded."""
+
+    def make(seed: int, num_workers: int = 0) -> Queue:
+        sampler = RandomSampler(range(5), generator=torch.Generator().manual_seed(seed))
+        options = {"shuffle_subjects": False, "num_workers": num_workers}
+        return make_queue(subject_sampler=sampler, **options)
+
+    queue = make(1)
+    sign(queue.batches(2))
+    going_on = queue.batches(2)
+    sign(islice(going_on, 3))
+    state = json.loads(json.dumps(queue.state_dict()))
+    expected = [sign(going_on), *(sign(queue.batches(2)) for _ in range(3))]
+    other = make(seed, num_workers)
+    if num_workers:
+        sign(islice(other.batches(2), 1))
+    for _ in range(2):  # the second time backwards
+        other.load_state_dict(state)
+        assert [sign(other.batches(2)) for _ in range(4)] == expected
+
+
+def test_a_state_that_is_refused_leaves_the_generator_where_it_was(make_queue: MakeQueue) -> None:
+    generator = torch.Generator().manual_seed(1)
+    sampler = RandomSampler(range(5), generator=generator)
+    queue = make_queue(shuffle_subjects=False, subject_sampler=sampler)
+    state = {**queue.state_dict(), "seed": 8}
+    queue.plan(1)
+    before = generator.get_state()
+    with pytest.raises(ValueError, match="seed: 8 in the state"):
+        queue.load_state_dict(state)
+    assert torch.equal(generator.get_state(), before)
 
 
 def test_a_state_is_small_whatever_the_data(make_queue: MakeQueue) -> None:

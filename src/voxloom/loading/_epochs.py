@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,15 @@ import numpy.typing as npt
 
 from voxloom._errors import QueueError
 from voxloom._random import Stream
+from voxloom.loading._generator_state import generator_of, read_generator, write_generator
 from voxloom.loading._plan import EpochPlan, Integers, PlanOptions, Share, plan_epoch
+from voxloom.loading._state import GENERATOR, read_visits
 from voxloom.patches import GridSampler, PatchSampler
 from voxloom.subjects import NUM_SAMPLES, Subject
 
 Visits = Callable[[int], Integers | None]
+Known = tuple[dict[int, list[int]], str | None]
+"""The subjects of the epochs that were read, and the sampler's generator after the last."""
 
 
 class Epochs:
@@ -189,7 +193,13 @@ class DrawnVisits:
 
 
 class SampledVisits:
-    """Visits that a torch Sampler decides, read once an epoch and remembered."""
+    """Visits that a torch Sampler decides, read once an epoch and remembered.
+
+    A sampler that has a generator of its own gives other subjects each time it is read. Epochs
+    that were read are remembered, and the generator's state after the last of them: another
+    queue goes on from there. One that draws from the global generator of torch goes on as that
+    does, which belongs to the trainer.
+    """
 
     def __init__(self, sampler: Any, num_subjects: int) -> None:
         if not hasattr(sampler, "__len__"):
@@ -198,25 +208,57 @@ class SampledVisits:
                 f"{type(sampler).__name__} was given"
             )
         self._sampler, self._num_subjects = sampler, num_subjects
-        self.known: dict[int, list[int]] = {}
+        # One value, for a thread that looks ahead changes it while another writes a state.
+        self._known: Known = {}, None
 
     def __call__(self, epoch: int) -> Integers:
         """Return the subjects of an epoch, in order."""
-        if epoch not in self.known:
+        if epoch not in self._known[0]:
             if hasattr(self._sampler, "set_epoch"):
                 self._sampler.set_epoch(epoch)
-            self.known[epoch] = [self._checked(index) for index in self._sampler]
-            for old in [known for known in self.known if known < epoch - 1]:
-                del self.known[old]
-        return np.asarray(self.known[epoch], dtype=np.int64)
+            order = [self._checked(index) for index in self._sampler]
+            kept = {number: old for number, old in self._known[0].items() if number >= epoch - 1}
+            self._known = {**kept, epoch: order}, self._generator_state()
+        return np.asarray(self._known[0][epoch], dtype=np.int64)
 
-    def known_from(self, epoch: int) -> dict[str, list[int]]:
+    def state(self, epoch: int) -> dict[str, Any]:
         """Return what was read for this epoch and later ones, ready for JSON."""
-        return {str(number): order for number, order in self.known.items() if number >= epoch}
+        orders, generator = self._known
+        visits = {str(number): order for number, order in orders.items() if number >= epoch}
+        return {"visits": visits} if generator is None else {"visits": visits, GENERATOR: generator}
 
-    def restore(self, known: Any) -> None:
-        """Take over what another queue's sampler gave, as `known_from` returned it."""
-        self.known = {int(number): list(order) for number, order in (known or {}).items()}
+    def restore(self, state: Mapping[str, Any]) -> Callable[[], None]:
+        """Go on from what `state` returned, for this or another queue.
+
+        Returns
+        -------
+        callable
+            Undoes it.
+
+        Raises
+        ------
+        StateError
+            If it is something else.
+        """
+        known, generator = self._known, self._generator_state()
+        orders = read_visits(state.get("visits"), self._num_subjects)
+        self._set_generator(state.get(GENERATOR))
+        self._known = orders, self._generator_state()
+
+        def undo() -> None:
+            self._set_generator(generator)
+            self._known = known
+
+        return undo
+
+    def _generator_state(self) -> str | None:
+        generator = generator_of(self._sampler)
+        return None if generator is None else write_generator(generator)
+
+    def _set_generator(self, text: Any) -> None:
+        generator = generator_of(self._sampler)
+        if generator is not None and text is not None:
+            read_generator(generator, text)
 
     def __len__(self) -> int:
         return len(self._sampler)

@@ -31,7 +31,13 @@ from voxloom.loading._mixing import warn_if_few_subjects
 from voxloom.loading._plan import EpochPlan
 from voxloom.loading._processes import StartMethod
 from voxloom.loading._run_plan import RunPlan
-from voxloom.loading._simulate import Pace, Simulation, scale_memory, simulate_epoch
+from voxloom.loading._simulate import (
+    Pace,
+    Simulation,
+    check_pace,
+    scale_memory,
+    simulate_epoch,
+)
 from voxloom.loading._stats import QueueStats
 from voxloom.loading._trace import write_trace
 from voxloom.loading._work import WorkSpec
@@ -264,7 +270,9 @@ class ObservedQueue(Dataset[Subject], ABC):
             slots=slots,
             workers=workers,
             alone=self._run.options.takes_single_patches,
-            pace=Pace.measured(self.stats().total, batch_size) if pace is None else pace,
+            pace=Pace.measured(self.stats().total, batch_size)
+            if pace is None
+            else check_pace(pace),
         )
 
     def _show_live(self, verbose: bool | str) -> None:

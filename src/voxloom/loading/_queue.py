@@ -39,6 +39,7 @@ from voxloom.loading._running import Patch
 from voxloom.loading._schedule import choose_schedule
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import SlotMemory
+from voxloom.loading._state import read_replaced
 from voxloom.loading._work import WorkSpec
 from voxloom.patches import GridSampler, PatchSampler
 from voxloom.subjects import Subject, as_subject, teach_default_collate
@@ -83,7 +84,9 @@ class Queue(ObservedQueue):
     start_method : {'spawn', 'forkserver'}
         How worker processes are started.
     subject_sampler : torch Sampler, optional
-        Which subjects an epoch visits, read once an epoch; with ``shuffle_subjects=False``.
+        Which subjects an epoch visits, read once an epoch; with ``shuffle_subjects=False``. Its
+        ``generator``, if it was given one, goes on where it was when a state is loaded. One that
+        draws from torch's global generator gives other subjects in epochs that were not read yet.
     subject_weights : sequence of float, optional
         How likely each subject is: an epoch visits as many as there are, drawn with these
         weights.
@@ -194,7 +197,7 @@ class Queue(ObservedQueue):
             self._subjects, counts, options, visits, ranks, seed_is_given=seed is not None
         )
         self._epoch = self._delivered = 0
-        self._is_open = False
+        self._is_open = self._is_closed = False
         self._asked: set[int] = set()
         self._meter = Meter()
         self._is_fresh, self._has_looked = True, False
@@ -348,14 +351,19 @@ class Queue(ObservedQueue):
             A ValueError, if the state is of a queue with other subjects, seed or plan.
         """
         self._notice_ranks()  # Lightning loads before anything is asked of the queue
+        replaced = read_replaced(state, len(self._subjects))
+        if self._run.asks_sampler:  # what workers have made is of the subjects that it gave here
+            self._stop()
+            self._dispatcher = None
         self._epoch, self._delivered = self._run.restore(state)
-        self._faults.replacements.restore(state.get("replaced"))
+        self._faults.replacements.restore(replaced)
         self._leave_pass()
         if self._dispatcher is not None:
             self._dispatcher.seek(self._epoch, self._delivered)
 
     def close(self) -> None:
         """End the workers and give the memory back. A closed queue cannot be used again."""
+        self._is_closed = True
         try:
             self._stop()
         finally:
@@ -371,7 +379,7 @@ class Queue(ObservedQueue):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state["_dispatcher"] = state["_ahead"] = state["_live"] = None
-        state["_meter"] = Meter()
+        state["_meter"], state["_is_closed"] = Meter(), False
         return state
 
     def __repr__(self) -> str:
@@ -392,6 +400,8 @@ class Queue(ObservedQueue):
         return min(self.max_length, 2 * len(self))
 
     def _start(self) -> Dispatcher:
+        if self._is_closed:
+            raise QueueError("the queue is closed; make a new one")
         if self._dispatcher is None:
             self._run.agree()
             self._choose_executor()

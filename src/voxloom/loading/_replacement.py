@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from voxloom._errors import PatchError
 from voxloom._random import Stream, permutation
@@ -172,11 +172,11 @@ class Replacements:
         last = {link.subject: (k[0], link) for k, link in self._accepted if k < key}
         return [[epoch, link.subject, link.substitute] for epoch, link in last.values()]
 
-    def restore(self, state: Any) -> None:
+    def restore(self, state: Iterable[Sequence[int]]) -> None:
         """Go on from what `state` returned."""
         self._accepted = [
-            ((int(epoch), -1), Link(int(subject), int(substitute), f"subject {subject}, earlier"))
-            for epoch, subject, substitute in state or ()
+            ((epoch, -1), Link(subject, substitute, f"subject {subject}, earlier"))
+            for epoch, subject, substitute in state
         ]
 
 

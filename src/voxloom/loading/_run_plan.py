@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -74,6 +75,11 @@ class RunPlan:
             return len(self.visits)
         return len(self._counts)
 
+    @property
+    def asks_sampler(self) -> bool:
+        """Whether a sampler of torch decides what epochs visit."""
+        return isinstance(self.visits, SampledVisits)
+
     def has_other_ranks(self) -> bool:
         """Follow ranks that came to be since; tell whether that changed this rank's share."""
         epochs = self._current_epochs()
@@ -99,7 +105,7 @@ class RunPlan:
             self.options, share.lanes, self._fingerprint, total, epoch, delivered * share.world
         )
         if isinstance(self.visits, SampledVisits):
-            state["visits"] = self.visits.known_from(epoch)
+            state.update(self.visits.state(epoch))
         return state
 
     def restore(self, state: Mapping[str, Any]) -> tuple[int, int]:
@@ -111,17 +117,14 @@ class RunPlan:
             A ValueError, if the state is of a run with other subjects, seed or plan.
         """
         epoch = read_epoch(state)
-        visits = self.visits if isinstance(self.visits, SampledVisits) else None
-        before = None if visits is None else visits.known
-        try:
-            if visits is not None:
-                visits.restore(state.get("visits"))
+        with ExitStack() as undo:
+            if isinstance(self.visits, SampledVisits):
+                undo.callback(self.visits.restore(state))
             # Of its own epoch: they differ in length where drawn subjects differ in num_samples.
             delivered = read_delivered(state, self.state(epoch, 0))
-        except Exception:
-            if visits is not None and before is not None:
-                visits.known = before
-            raise
+            undo.pop_all()
+        if isinstance(self.visits, SampledVisits):  # a plan that was made for others is forgotten
+            self.epochs = self._current_epochs()
         return epoch, delivered // self.epochs.share.world
 
     @functools.cached_property

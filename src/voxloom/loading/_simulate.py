@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,22 @@ class Pace:
         cutting = sum(seconds.get(stage, 0.0) for stage in PATCH_STAGES)
         step = stats.step_s * batch_size / (stats.patches / stats.batches)
         return cls(opening / stats.loads, cutting / stats.patches, step)
+
+
+def check_pace(pace: Any) -> Pace:
+    """Return a pace, if it is one.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if not isinstance(pace, Pace):
+        raise TypeError(
+            f"pace is a voxloom.loading.Pace(open_s=..., patch_s=..., step_s=...), "
+            f"got {pace!r:.200}"
+        )
+    return pace
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ class StageClock:
     Parameters
     ----------
     enter : callable, optional
-        Is told the name of each stage when it begins.
+        Is told the name of each stage when it begins, in a worker. Where there is none, this is
+        the trainer's own thread, which Ctrl-C ends, and `sys.exit` in a handler of SIGTERM.
 
     Examples
     --------
@@ -58,9 +59,9 @@ class StageClock:
         start = time.perf_counter()
         try:
             return work()
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:  # a panic in Rust is no Exception
+            if self._enter is None and isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             raise StageError(stage, error) from error
         finally:
             self._add(stage, time.perf_counter() - start)

@@ -12,6 +12,7 @@ from voxloom.loading._plan import PlanOptions
 from voxloom.subjects import Image, Subject
 
 VERSION: Final = 1
+GENERATOR: Final = "generator"
 
 
 def fingerprint(
@@ -97,10 +98,64 @@ def read_delivered(state: Mapping[str, Any], expected: Mapping[str, Any]) -> int
     return delivered
 
 
+def read_replaced(state: Any, num_subjects: int) -> list[tuple[int, int, int]]:
+    """Return the epoch, subject and substitute of each subject that was replaced.
+
+    Raises
+    ------
+    StateError
+        If the state lists something else there.
+    """
+    listed = state.get("replaced") if isinstance(state, Mapping) else None
+    found = [tuple(one) if isinstance(one, list | tuple) else () for one in _listed(listed)]
+    for one in found:
+        if not (len(one) == 3 and _are_indices(one[:1]) and _are_indices(one[1:], num_subjects)):
+            raise StateError(
+                f"'replaced' of the state lists [epoch, subject, substitute], of "
+                f"{num_subjects} subjects; got {listed!r:.200}"
+            )
+    return found
+
+
+def read_visits(visits: Any, num_subjects: int) -> dict[int, list[int]]:
+    """Return which subjects each epoch visits that a subject_sampler was read for.
+
+    Raises
+    ------
+    StateError
+        If the state says something else there.
+    """
+    try:
+        found = {
+            int(epoch): list(order) for epoch, order in ({} if visits is None else visits).items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        found = {-1: []}
+    if not all(epoch >= 0 and _are_indices(order, num_subjects) for epoch, order in found.items()):
+        raise StateError(
+            f"'visits' of the state maps epochs to lists of subjects, of which there are "
+            f"{num_subjects}; got {visits!r:.200}"
+        )
+    return found
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """Return a list, or something that is not of the kind that one lists."""
+    if value is None:
+        return []
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _are_indices(values: Sequence[Any], end: int = 2**63) -> bool:
+    return all(isinstance(value, int) and 0 <= value < end for value in values)
+
+
 def _pairs(expected: Mapping[str, Any], state: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     pairs: list[tuple[str, Any, Any]] = [("seed", expected["seed"], state.get("seed"))]
     for group in ("plan", "data"):
-        theirs = state.get(group) or {}
+        theirs = {} if state.get(group) is None else state[group]
+        if not isinstance(theirs, Mapping):
+            raise StateError(f"{group!r} of the state maps names to values, got {theirs!r:.200}")
         pairs += [(name, ours, theirs.get(name)) for name, ours in expected[group].items()]
     return pairs
 
