@@ -81,6 +81,9 @@ class ProcessExecutor:
         self._payload = _pickle_spec(spec)
         self._memory = memory
         self._context: Any = multiprocessing.get_context(start_method)
+        if start_method == "forkserver":  # it imports once what each worker needs
+            needs_torch = spec.patch_transform is not None or b"torch" in self._payload
+            self._context.set_forkserver_preload([__name__, *["torch"] * needs_torch])
         self._bell, self._ringer = multiprocessing.Pipe(duplex=False)
         self._processes: list[Any] = []
         self._pipes: list[Connection] = []
