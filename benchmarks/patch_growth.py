@@ -29,6 +29,7 @@ from voxloom.patches import PatchSampler, save_index
 
 LEAST = 256
 PATCHES_A_VOLUME = 1000
+ROUND = 20
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--layouts", nargs="+", default=["nifti", "zarr"])
     parser.add_argument("--patches", type=int, default=400)
-    parser.add_argument("--folder", type=Path, help="where to; 3 GB are needed for 1024")
+    parser.add_argument("--folder", type=Path, help="where to; 9 GB are needed for all three")
     arguments = parser.parse_args()
     samplers = {
         "uniform": voxloom.UniformSampler(96),
@@ -44,39 +45,65 @@ def main() -> None:
     }
     print(f"{'layout':7} {'sampling':15} {'side':>5} {'patch ms':>9} {'index ms':>9} {'growth':>7}")
     for layout in arguments.layouts:
-        least: dict[str, float] = {}
-        for side in arguments.sides:
-            with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            volumes = {}
+            for side in arguments.sides:
                 count = (max(arguments.sides) // side) ** 3
-                subjects = make_subjects(Path(folder), layout, side, count)
-                for name, sampler in samplers.items():
-                    patch_s, index_s = measure(subjects, sampler, arguments.patches)
-                    cost = patch_s + index_s / PATCHES_A_VOLUME
-                    growth = cost / least.setdefault(name, cost)
-                    print(
-                        f"{layout:7} {name:15} {side:5} {1e3 * patch_s:9.2f} {1e3 * index_s:9.1f} "
-                        f"{growth:7.2f}",
-                        flush=True,
-                    )
+                (place := Path(folder) / str(side)).mkdir()
+                volumes[side] = make_subjects(place, layout, side, count)
+            for name, sampler in samplers.items():
+                report(layout, name, compare(volumes, sampler, arguments.patches))
 
 
-def measure(
-    subjects: list[voxloom.Subject], sampler: PatchSampler, count: int
-) -> tuple[float, float]:
-    """Return the seconds of a patch, median, and of getting ready for one volume."""
-    workshop = Workshop(WorkSpec(voxloom.SubjectsDataset(subjects), sampler, seed=0))
-    start = time.perf_counter()
-    opened = [workshop.open(number, 0) for number in range(len(subjects))]
-    index_s = (time.perf_counter() - start) / len(subjects)
-    slots = [np.empty(opened[0].layout.nbytes, np.uint8) for _ in range(64)]
-    order = np.random.default_rng(0).integers(len(subjects), size=count)
-    seconds = []
-    for number, place in enumerate(order.tolist()):
+def report(layout: str, name: str, costs: dict[int, tuple[float, float]]) -> None:
+    """Print what a patch and an index cost at each size, and how much more than at the least."""
+    wholes = [patch_s + index_s / PATCHES_A_VOLUME for patch_s, index_s in costs.values()]
+    for (side, (patch_s, index_s)), whole in zip(costs.items(), wholes, strict=True):
+        print(
+            f"{layout:7} {name:15} {side:5} {1e3 * patch_s:9.2f} {1e3 * index_s:9.1f} "
+            f"{whole / wholes[0]:7.2f}",
+            flush=True,
+        )
+
+
+def compare(
+    volumes: dict[int, list[voxloom.Subject]], sampler: PatchSampler, count: int
+) -> dict[int, tuple[float, float]]:
+    """Return the seconds of a patch, median, and of getting ready for one volume, by size.
+
+    The sizes take turns, so that a machine whose speed drifts treats them alike.
+    """
+    runs = {side: Run(subjects, sampler, count) for side, subjects in volumes.items()}
+    for first in range(0, count, ROUND):
+        for run in runs.values():
+            run.cut(range(first, min(first + ROUND, count)))
+    return {side: (run.median_s(), run.index_s) for side, run in runs.items()}
+
+
+class Run:
+    """Patches of the volumes of one size."""
+
+    def __init__(self, subjects: list[voxloom.Subject], sampler: PatchSampler, count: int) -> None:
+        self._workshop = Workshop(WorkSpec(voxloom.SubjectsDataset(subjects), sampler, seed=0))
         start = time.perf_counter()
-        box = workshop.locate(opened[place], number, 0)
-        workshop.cut(opened[place], box, slots[number % len(slots)])
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[64:]), index_s
+        self._opened = [self._workshop.open(number, 0) for number in range(len(subjects))]
+        self.index_s = (time.perf_counter() - start) / len(subjects)
+        self._slots = [np.empty(self._opened[0].layout.nbytes, np.uint8) for _ in range(64)]
+        self._order = np.random.default_rng(0).integers(len(subjects), size=count).tolist()
+        self._seconds: list[float] = []
+
+    def cut(self, numbers: range) -> None:
+        """Cut patches and note how long each took."""
+        for number in numbers:
+            opened = self._opened[self._order[number]]
+            start = time.perf_counter()
+            box = self._workshop.locate(opened, number, 0)
+            self._workshop.cut(opened, box, self._slots[number % len(self._slots)])
+            self._seconds.append(time.perf_counter() - start)
+
+    def median_s(self) -> float:
+        """Return the median, without the first patches, which touch new memory."""
+        return statistics.median(self._seconds[len(self._slots) :])
 
 
 def make_subjects(folder: Path, layout: str, side: int, count: int) -> list[voxloom.Subject]:
