@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from voxloom._errors import StateError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def generator_of(sampler: Any) -> torch.Generator | None:
@@ -18,6 +19,10 @@ def generator_of(sampler: Any) -> torch.Generator | None:
     That of the whole process is nobody's own, and not counted.
     """
     generator = getattr(sampler, "generator", None)
+    if generator is None:
+        return None
+    import torch  # workers come here too, and need it for nothing else
+
     if not isinstance(generator, torch.Generator) or generator is torch.default_generator:
         return None
     return generator
@@ -28,6 +33,7 @@ def write_generator(generator: torch.Generator) -> str:
 
     Examples
     --------
+    >>> import torch
     >>> generator = torch.Generator().manual_seed(5)
     >>> text = write_generator(generator)
     >>> first = torch.rand(1, generator=generator)
@@ -46,6 +52,8 @@ def read_generator(generator: torch.Generator, text: Any) -> None:
     StateError
         If it is something else.
     """
+    import torch
+
     try:
         state = bytearray(zlib.decompress(base64.b64decode(text, validate=True)))
         generator.set_state(torch.frombuffer(state, dtype=torch.uint8))

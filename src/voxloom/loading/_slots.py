@@ -33,6 +33,7 @@ _LARGE: Final = 16 * mmap.PAGESIZE
 # There is address space for so many times the slots: spare frames come in the place of those that
 # batches own.
 _SPARE: Final = 2
+_PARTS_KEPT: Final = 4  # for each slot: as many images come without making windows anew
 _POPULATE_WRITE: Final = 23  # MADV_POPULATE_WRITE, Linux 5.14
 
 
@@ -124,7 +125,7 @@ class SlotMemory:
         self._frames = list(range(count))
         self._num_frames = count
         self._fd = open_nameless_file("voxloom-patches") if shared else -1
-        self._windows = Windows(self._fd)
+        self._windows = Windows(self._fd, _PARTS_KEPT * self.count)
         self._memory: Bytes | None = None
         self._mapping: mmap.mmap | None = None
         self._touched: set[int] = set()
@@ -261,7 +262,7 @@ class SlotMemory:
         self._fd = state["fd"].detach()
         self._generations = [0] * self.count
         self._frames, self._num_frames = list(range(self.count)), self.count
-        self._windows = Windows(self._fd)
+        self._windows = Windows(self._fd, _PARTS_KEPT * self.count)
         self._mapping, self._touched = None, set()
 
 

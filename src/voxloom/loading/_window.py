@@ -19,8 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 _MAP_FIXED: Final = 0x10
 _MAP_POPULATE: Final = 0x8000
 _FAILED: Final = ctypes.c_void_p(-1).value
-# The system allows a process 65,530 mappings, and each part of a window is one.
-_MOST_PARTS: Final = 8192
+_MOST_PARTS: Final = 16384  # of the 65,530 mappings that the system allows a process
 
 
 def can_map(size: int) -> bool:
@@ -63,10 +62,13 @@ class Windows:
     ----------
     fd : int
         The file.
+    most_parts : int
+        So many parts are kept in windows, but no more than a quarter of what the system allows.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, most_parts: int) -> None:
         self._fd = fd
+        self._most_parts = min(most_parts, _MOST_PARTS)
         self._kept: OrderedDict[tuple[int, ...], Bytes] = OrderedDict()
         self._parts = 0
 
@@ -84,7 +86,7 @@ class Windows:
             window = map_side_by_side(self._fd, offsets, size)
             self._parts += len(offsets)
         self._kept[key] = window
-        while self._parts > _MOST_PARTS and len(self._kept) > 1:
+        while self._parts > self._most_parts and len(self._kept) > 1:
             (_, *oldest), _ = self._kept.popitem(last=False)
             self._parts -= len(oldest)
         return window
