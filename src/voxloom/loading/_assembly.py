@@ -76,9 +76,9 @@ class _Assembler:
         with self._changed:
             self._wanted += 1
             self._changed.notify_all()
-            is_late = not self._finished
-        if is_late:
-            self._let_go()  # else the thread does, while the trainer goes on
+            if self._finished:
+                return self._copier.hand_over(self._finished.popleft())
+        self._let_go()  # else the thread does, while the trainer goes on
         with self._changed:
             while not self._finished and self._error is None:
                 self._changed.wait()

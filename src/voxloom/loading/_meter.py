@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import Final, NamedTuple, Protocol
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +80,9 @@ class Meter:
     """Counts what workers report, what is taken and how long the trainer waits.
 
     Workers' reports come in one thread, the trainer's calls in another; each has counts of its
-    own, so no lock is needed.
+    own, so no lock is needed. What the trainer's thread has to say of each batch is only kept
+    there, and counted when the next patch is taken, in another thread where one makes batches, or
+    when somebody asks: the trainer would wait for it.
     """
 
     def __init__(self) -> None:
@@ -86,11 +91,14 @@ class Meter:
         self._fills, self._moments = Rows("<dq"), Rows("<dqq")
         self._work, self._waits = Marks(), Marks()
         self._started_s: float | None = None
+        self._later: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._settling = threading.RLock()
         self.onlooker: Onlooker | None = None
 
     @property
     def marks(self) -> list[Mark]:
         """The last things that were done, for a trace."""
+        self._settle()
         return [*self._work, *self._waits]
 
     @property
@@ -101,6 +109,7 @@ class Meter:
     @property
     def moments(self) -> list[Moment]:
         """The last batches that were handed out."""
+        self._settle()
         return [Moment(*row) for row in self._moments]
 
     def note_work(self, worker: int, job: Job, event: Began | Made) -> None:
@@ -119,6 +128,7 @@ class Meter:
 
     def note_take(self, epoch: int, nbytes: int, ready: int) -> None:
         """Count a patch that is taken while `ready` are finished."""
+        self._settle()
         tally = self._tally(epoch)
         tally.takes += 1
         tally.nbytes += nbytes
@@ -131,6 +141,23 @@ class Meter:
 
     def note_wait(self, epoch: int, span: Span, *, is_first: bool) -> None:
         """Count a wait of the trainer; the first of a pass is kept apart."""
+        self._later.append((self._count_wait, (epoch, span, is_first)))
+        if is_first:  # what workers report is counted from then on
+            self._settle()
+
+    def note_batch(self, plan: EpochPlan, subjects: npt.NDArray[np.int64] | list[int]) -> None:
+        """Count patches that are handed out together, of an epoch with this plan."""
+        self._later.append((self._count_batch, (plan, subjects, time.perf_counter())))
+
+    def _settle(self) -> None:
+        """Count what was only kept."""
+        if self._later:
+            with self._settling:
+                while self._later:
+                    count, of_what = self._later.popleft()
+                    count(*of_what)
+
+    def _count_wait(self, epoch: int, span: Span, is_first: bool) -> None:
         tally, waited = self._tally(epoch), span[1] - span[0]
         tally.add("wait", waited)
         if is_first:
@@ -143,17 +170,20 @@ class Meter:
         tally.end_s = span[1]
         self._waits.add(Mark("wait", TRAINER, *span, epoch, None, {}))
 
-    def note_batch(self, plan: EpochPlan, subjects: list[int]) -> None:
-        """Count patches that are handed out together, of an epoch with this plan."""
+    def _count_batch(
+        self, plan: EpochPlan, given: npt.NDArray[np.int64] | list[int], time_s: float
+    ) -> None:
+        subjects = np.asarray(given).tolist()
         tally = self._tally(plan.epoch)
         if not tally.batches.batches:
             tally.counts = np.unique(plan.subjects, return_counts=True)[1]
         tally.batches.add(subjects)
-        self._moments.add(time.perf_counter(), len({*subjects}), len(subjects))
+        self._moments.add(time_s, len({*subjects}), len(subjects))
         tally.patches += len(subjects)
 
     def epochs(self, workers: int, max_length: int) -> tuple[EpochStats, ...]:
         """Return what was counted in each epoch in which the trainer asked for patches."""
+        self._settle()
         return tuple(
             _known(epoch, tally, workers, max_length)
             for epoch, tally in sorted(self._tallies.items())
@@ -162,6 +192,7 @@ class Meter:
 
     def total(self, workers: int, max_length: int) -> EpochStats:
         """Return what was counted in all epochs."""
+        self._settle()
         merged = _Tally()
         merged.merge(self._past)
         for _, tally in sorted(self._tallies.items()):

@@ -302,7 +302,7 @@ class ObservedQueue(Dataset[Subject], ABC):
     def _note_batch(self, count: int) -> None:
         plan = self.plan(self._epoch)
         subjects = plan.subjects[self._delivered : self._delivered + count]
-        self._meter.note_batch(plan, subjects.tolist())
+        self._meter.note_batch(plan, subjects)
         if (onlooker := self._meter.onlooker) is not None:
             onlooker.see_batch(self._epoch, self._delivered, subjects.tolist())
         if count > 1 and not self._has_looked:
