@@ -95,6 +95,10 @@ class Meter:
         self._settling = threading.RLock()
         self.onlooker: Onlooker | None = None
 
+    def __reduce__(self) -> tuple[type[Meter], tuple[()]]:
+        """Let a copy in another process count for itself."""
+        return Meter, ()
+
     @property
     def marks(self) -> list[Mark]:
         """The last things that were done, for a trace."""
