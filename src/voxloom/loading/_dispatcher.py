@@ -13,7 +13,13 @@ from contextlib import ExitStack
 from typing import Final, TypeVar
 
 from voxloom._errors import QueueError, VoxloomError
-from voxloom.loading._failures import interrupted, listener_lost, to_raise, worker_broken
+from voxloom.loading._failures import (
+    interrupted,
+    listener_lost,
+    queue_closed,
+    to_raise,
+    worker_broken,
+)
 from voxloom.loading._faults import FaultOptions
 from voxloom.loading._ledger import Ledger
 from voxloom.loading._lending import Lender
@@ -230,7 +236,7 @@ class Dispatcher:
         if self._failure is not None:
             raise to_raise(self._failure)
         if self._closed:
-            raise QueueError("the queue is closed; make a new one")
+            raise queue_closed()
 
     def _change(self, change: Callable[[], None]) -> None:
         """Change the books and give out work; what stops half-way leaves no queue to go on with."""

@@ -96,6 +96,11 @@ def listener_lost(cause: BaseException) -> VoxloomError:
     return error
 
 
+def queue_closed() -> QueueError:
+    """Return the error for a queue that is asked for patches after it was closed."""
+    return QueueError("the queue is closed; make a new one")
+
+
 def interrupted(cause: BaseException) -> VoxloomError:
     """Return the error for a queue whose books were being changed when something came up."""
     if isinstance(cause, VoxloomError):

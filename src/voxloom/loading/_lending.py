@@ -52,14 +52,11 @@ class Lender:
         self._spare: deque[int] = deque()
         self._made = 0
 
-    def claim(self, count: int, layout: Layout) -> Claim | None:
-        """Return a claim on `count` frames to come, or None if patches are better copied.
+    def claim(self, count: int) -> Claim | None:
+        """Return a claim on `count` frames to come, or None if patches must be copied.
 
-        That is where no image is made of whole pages, where the trainer keeps too many batches,
-        or where there is no memory for spare frames.
+        That is where the trainer keeps too many batches, or there is no memory for spare frames.
         """
-        if not any(self.is_whole(field) for field in layout.fields):
-            return None
         missing = count - len(self._spare)
         if missing > 0 and self._made + missing <= _BATCHES_LENT * count:
             made = self._memory.grow(missing)

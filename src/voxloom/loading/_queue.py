@@ -21,7 +21,7 @@ from voxloom.loading._choice import asked_for, choose_by_work
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._epochs import choose_visits, count_patches, peek_subjects
 from voxloom.loading._execution import ExecutorName, make_executor
-from voxloom.loading._failures import describe
+from voxloom.loading._failures import describe, queue_closed
 from voxloom.loading._faults import FaultOptions
 from voxloom.loading._lease import MakeBatches, choose_way
 from voxloom.loading._memory import QueueMemory, estimate
@@ -401,7 +401,7 @@ class Queue(ObservedQueue):
 
     def _start(self) -> Dispatcher:
         if self._is_closed:
-            raise QueueError("the queue is closed; make a new one")
+            raise queue_closed()
         if self._dispatcher is None:
             self._run.agree()
             self._choose_executor()

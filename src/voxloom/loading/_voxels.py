@@ -11,7 +11,7 @@ import torch
 from voxloom.io import Array
 from voxloom.loading._lending import Claim, Lender
 from voxloom.loading._running import Patch
-from voxloom.loading._slots import Layout
+from voxloom.loading._slots import Field, Layout
 
 
 class BatchVoxels(Protocol):
@@ -77,6 +77,7 @@ class OwnedVoxels:
         self._size, self._lender = size, lender
         self._claim: Claim | None = None
         self._layout: Layout | None = None
+        self._whole: list[Field] = []
         self._taken: list[Patch] = []
         self._copied: CopiedVoxels | None = None
 
@@ -95,13 +96,12 @@ class OwnedVoxels:
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the voxels by the name of the image."""
         assert self._copied is not None
-        if self._claim is None or self._layout is None:
+        if self._claim is None:
             return self._copied.tensors()
         try:
             shown = {
                 field.name: torch.from_numpy(self._lender.show(self._claim, field))
-                for field in self._layout.fields
-                if self._lender.is_whole(field)
+                for field in self._whole
             }
         except OSError:  # the system allows no more mappings
             self._copy_all()
@@ -110,9 +110,10 @@ class OwnedVoxels:
 
     def _begin(self, patch: Patch) -> None:
         self._layout = patch.layout
-        self._claim = self._lender.claim(self._size, patch.layout)
-        whole = [field.name for field in patch.layout.fields if self._lender.is_whole(field)]
-        self._copied = CopiedVoxels(self._size, without=whole if self._claim else ())
+        self._whole = [field for field in patch.layout.fields if self._lender.is_whole(field)]
+        self._claim = self._lender.claim(self._size) if self._whole else None
+        owned = [] if self._claim is None else [field.name for field in self._whole]
+        self._copied = CopiedVoxels(self._size, without=owned)
 
     def _copy_all(self) -> None:
         """Copy what was taken: the frames are spare again."""
