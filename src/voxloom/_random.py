@@ -52,7 +52,7 @@ class Stream:
     def at(self, patch: int, *, epoch: int = 0, operation: int = 0) -> np.random.Generator:
         """Return the generator that belongs to one place in training.
 
-        The generator is only valid until the next call: the stream keeps one.
+        The generator is only valid until the next call, in any thread: the stream keeps one.
         """
         self._philox.state = {
             "bit_generator": "Philox",
@@ -68,9 +68,12 @@ class Stream:
         return np.random.Generator(self._philox)
 
     def words(self, count: int, *, patch: int = 0, epoch: int = 0, operation: int = 0) -> Words:
-        """Return `count` words that belong to one place in training, uint64."""
-        self.at(patch, epoch=epoch, operation=operation)
-        return self._philox.random_raw(count)
+        """Return `count` words that belong to one place in training, uint64.
+
+        Several threads may ask the same stream, which the one generator of `at` does not allow.
+        """
+        counter = np.array([0, patch, epoch, operation], dtype=np.uint64)
+        return np.random.Philox(key=self._key, counter=counter).random_raw(count)
 
 
 def draw_word(rng: np.random.Generator) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import pickle
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import changing
@@ -13,6 +16,7 @@ from torch.utils.data import BatchSampler, RandomSampler, Sampler, SequentialSam
 
 from voxloom import Queue
 from voxloom._errors import QueueError
+from voxloom.loading._epochs import SampledVisits, weighted_visits
 
 MakeQueue = Callable[..., Queue]
 pytestmark = pytest.mark.filterwarnings("ignore:batches of")  # small queues mix little
@@ -93,3 +97,42 @@ def test_two_that_would_decide_and_a_sampler_without_a_length_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         make_queue(**options)
+
+
+class Slow(Sampler[int]):
+    """A sampler that is easily read twice at once, and counts how often it was."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __iter__(self) -> Any:
+        self.times += 1
+        for index in range(3):
+            time.sleep(0.01)
+            yield (index + self.times) % 3
+
+    def __len__(self) -> int:
+        return 3
+
+
+def test_two_threads_that_ask_for_an_epoch_read_its_sampler_once() -> None:
+    sampler = Slow()
+    visits = SampledVisits(sampler, 3)
+    with ThreadPoolExecutor(4) as threads:
+        orders = [order.tolist() for order in threads.map(visits, [0] * 4)]
+    assert orders == [[1, 2, 0]] * 4
+    assert sampler.times == 1
+    again = pickle.loads(pickle.dumps(visits))
+    assert (again(0).tolist(), again(1).tolist()) == ([1, 2, 0], [2, 0, 1])
+
+
+def test_threads_that_ask_for_drawn_epochs_get_the_same() -> None:
+    shared = weighted_visits([1.0, 2.0, 3.0], 3, seed=5)
+    expected = [weighted_visits([1.0, 2.0, 3.0], 3, seed=5)(epoch).tolist() for epoch in range(4)]
+
+    def ask(thread: int) -> list[list[int]]:
+        return [shared((thread + n) % 4).tolist() for n in range(3000)]
+
+    with ThreadPoolExecutor(4) as threads:
+        for thread, drawn in enumerate(threads.map(ask, range(4))):
+            assert drawn == [expected[(thread + n) % 4] for n in range(3000)]

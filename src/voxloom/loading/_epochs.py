@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -210,16 +211,31 @@ class SampledVisits:
         self._sampler, self._num_subjects = sampler, num_subjects
         # One value, for a thread that looks ahead changes it while another writes a state.
         self._known: Known = {}, None
+        self._reading = threading.Lock()
+
+    def __getstate__(self) -> tuple[Any, int, Known]:
+        return self._sampler, self._num_subjects, self._known
+
+    def __setstate__(self, state: tuple[Any, int, Known]) -> None:
+        self._sampler, self._num_subjects, self._known = state
+        self._reading = threading.Lock()
 
     def __call__(self, epoch: int) -> Integers:
-        """Return the subjects of an epoch, in order."""
-        if epoch not in self._known[0]:
-            if hasattr(self._sampler, "set_epoch"):
-                self._sampler.set_epoch(epoch)
-            order = [self._checked(index) for index in self._sampler]
-            kept = {number: old for number, old in self._known[0].items() if number >= epoch - 1}
-            self._known = {**kept, epoch: order}, self._generator_state()
-        return np.asarray(self._known[0][epoch], dtype=np.int64)
+        """Return the subjects of an epoch, in order.
+
+        The trainer and the thread that looks ahead may both ask first: one of them reads.
+        """
+        with self._reading:
+            if epoch not in self._known[0]:
+                self._read(epoch)
+            return np.asarray(self._known[0][epoch], dtype=np.int64)
+
+    def _read(self, epoch: int) -> None:
+        if hasattr(self._sampler, "set_epoch"):
+            self._sampler.set_epoch(epoch)
+        order = [self._checked(index) for index in self._sampler]
+        kept = {number: old for number, old in self._known[0].items() if number >= epoch - 1}
+        self._known = {**kept, epoch: order}, self._generator_state()
 
     def state(self, epoch: int) -> dict[str, Any]:
         """Return what was read for this epoch and later ones, ready for JSON."""
