@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
@@ -245,6 +244,8 @@ def _sums(array: Array, masses: Sequence[Mass]) -> list[npt.NDArray[Any]]:
     if number == 1:
         add(0, blocks[0])
     else:
+        from concurrent.futures import ThreadPoolExecutor  # which workers never need
+
         with ThreadPoolExecutor(number) as threads:
             list(threads.map(add, firsts, [first + share for first in firsts]))
     return [total.transpose(np.argsort(order)) for total in sums]
