@@ -15,6 +15,7 @@ from typing import Any
 
 import faulty
 import pytest
+from shared_memory import left_in_dev_shm, names_in_dev_shm
 from torch.utils.data import DataLoader
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
@@ -52,10 +53,6 @@ def belongings() -> dict[str, Any]:
     return {
         "descriptors": [kind for kind in kinds if not kind.startswith("/proc/")],
         "threads": sorted(thread.name for thread in threading.enumerate()),
-        # joblib in a test beside this one makes and removes semaphores
-        "shared memory": sorted(
-            path.name for path in Path("/dev/shm").iterdir() if "loky" not in path.name
-        ),
         "workers": children(),
     }
 
@@ -70,10 +67,11 @@ def started() -> None:
 @pytest.fixture(autouse=True)
 def nothing_is_left(started: None) -> Iterator[None]:
     gc.collect()
-    before = belongings()
+    before, shared = belongings(), names_in_dev_shm()
     yield
     gc.collect()
     assert belongings() == before
+    assert not left_in_dev_shm(shared)
 
 
 def train(patches: Any) -> float:
@@ -285,6 +283,7 @@ INTERRUPTED = f"""
 import gc, os, signal, sys, threading, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import faulty, test_faults_trainer as here
+from shared_memory import left_in_dev_shm, names_in_dev_shm
 
 def interrupt(work, *after_s):
     timers = [threading.Timer(s, os.kill, (os.getpid(), signal.SIGINT)) for s in after_s]
@@ -322,7 +321,7 @@ def start_many():
 if __name__ == "__main__":
     with here.make() as queue:
         next(iter(queue))
-    before = here.belongings()
+    before, shared = here.belongings(), names_in_dev_shm()
     took_s = [close_hanging(0.05), close_hanging(0.5), close_hanging(0.05, 0.06)]
     start_many()
     gc.collect()
@@ -330,6 +329,7 @@ if __name__ == "__main__":
     while here.belongings() != before and time.monotonic() < deadline:
         time.sleep(0.05)  # a thread that found its pipes closed
     assert here.belongings() == before, (here.belongings(), before)
+    assert not left_in_dev_shm(shared)
     print(*took_s)
 """
 

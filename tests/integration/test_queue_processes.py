@@ -18,7 +18,7 @@ from voxloom.io import write_zarr
 START = f"""
 import gc, os, signal, sys, warnings
 warnings.simplefilter("ignore", UserWarning)  # batches of so few subjects are not mixed
-sys.path.insert(0, {str(Path(__file__).parents[1] / "loading")!r})
+sys.path[:0] = {[str(Path(__file__).parents[1] / "loading"), str(Path(__file__).parent)]!r}
 import changing
 from voxloom import Queue, SubjectsDataset, UniformSampler
 
@@ -150,6 +150,7 @@ if __name__ == "__main__":
 def test_nothing_is_left_of_a_queue(run: Run, end: str) -> None:
     trainer = run(f"""
 import threading
+from shared_memory import left_in_dev_shm, names_in_dev_shm
 
 def left():
     return sorted(os.readlink(f"/proc/self/fd/{{fd}}") for fd in os.listdir("/proc/self/fd")
@@ -163,7 +164,7 @@ if __name__ == "__main__":
     with make() as queue:  # what multiprocessing starts once, and keeps
         list(queue.batches(4))
     del queue
-    fds, shm, threads = kinds(), sorted(os.listdir("/dev/shm")), threading.active_count()
+    fds, shm, threads = kinds(), names_in_dev_shm(), threading.active_count()
     queue = make()
     list(queue.batches(4))
     pids = workers(queue)
@@ -171,7 +172,7 @@ if __name__ == "__main__":
     {end}
     say(*pids)
     assert kinds() == fds, (fds, kinds())
-    assert sorted(os.listdir("/dev/shm")) == shm
+    assert not left_in_dev_shm(shm)
     assert threading.active_count() == threads
     say("clean")
     for pid in pids:
