@@ -12,7 +12,13 @@ from typing import Any, Final, Self, final
 
 import numpy as np
 
-from voxloom._errors import PreparedError, ProbabilityError, UnknownFormatError, VoxloomError
+from voxloom._errors import (
+    PreparedError,
+    ProbabilityError,
+    UnknownFormatError,
+    VolumeNotFoundError,
+    VoxloomError,
+)
 from voxloom.io import (
     Array,
     CachedSource,
@@ -160,11 +166,12 @@ class VolumeCache:
             found = None if key is None else self.folder.find(key)
         except OSError:  # whatever is wrong with the file, decoding it says it better
             return image
-        if key is None or found is None:
+        kept = None if found is None else _reading(image, *found)
+        if key is None or kept is None:
             return self._decoded(visit, key)
         if self.folder.limit is not None:
             self.folder.mark(key, due[1])
-        return _reading(image, *found)
+        return kept
 
     def _key(self, visit: _Visit) -> str | None:
         """Return the name of a volume, or None where decoding it tells, and it is not there."""
@@ -195,8 +202,9 @@ class VolumeCache:
             raise
         except OSError as error:
             _warn_once(self.folder.root, error.strerror or str(error))
-        if found is not None:
-            return _reading(image, *found)
+        kept = None if found is None else _reading(image, *found)
+        if kept is not None:
+            return kept
         if voxels is None:
             voxels = source.read()
         give_memory("voxels")
@@ -262,15 +270,19 @@ def open_cache(folder: str | os.PathLike[str], limit: int | None = None) -> Volu
     return VolumeCache.at(folder, limit)
 
 
-def _reading(image: Image, place: Path, record: dict[str, Any]) -> Image:
+def _reading(image: Image, place: Path, record: dict[str, Any]) -> Image | None:
+    """Return the image read from its entry, or None where another process just removed that."""
     original, path = image.source, place / VOXELS
     index = place / INDEX if INDEX in record["files"] else None
     copy: VolumeSource
-    if record["reversed"]:
-        copy = PreparedSource(path, original.affine, original.dtype)
-    else:
-        copy = NiftiSource(path)
-    return image.with_source(CachedSource(copy, original, index))
+    try:
+        if record["reversed"]:
+            copy = PreparedSource(path, original.affine, original.dtype)
+        else:
+            copy = NiftiSource(path)
+        return image.with_source(CachedSource(copy, original, index))
+    except VolumeNotFoundError:
+        return None
 
 
 def _add_index(entry: UnfinishedEntry, voxels: Array, kind: str) -> None:
