@@ -87,6 +87,10 @@ class ObservedQueue(Dataset[Subject], ABC):
     _subjects: Sequence[Subject | None]
 
     @abstractmethod
+    def __len__(self) -> int:
+        """Return the patches in an epoch."""
+
+    @abstractmethod
     def plan(self, epoch: int) -> EpochPlan:
         """Return the plan of an epoch: which patches leave, in which order."""
 
@@ -283,9 +287,7 @@ class ObservedQueue(Dataset[Subject], ABC):
             slots=slots,
             workers=workers,
             alone=self._run.options.takes_single_patches,
-            pace=Pace.measured(self.stats().total, size)
-            if pace is None
-            else check_pace(pace),
+            pace=Pace.measured(self.stats().total, size) if pace is None else check_pace(pace),
         )
 
     def _size_of_batches(self, given: int | None) -> int:
