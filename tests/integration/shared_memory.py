@@ -11,9 +11,13 @@ SHARED = Path("/dev/shm")
 
 def names() -> set[str]:
     """Return the names there that this process or its children use, or nobody: what is left."""
+    there = {}
+    for path in SHARED.iterdir():
+        with suppress(FileNotFoundError):  # it went meanwhile
+            there[path.name] = path.stat().st_ino
     others = {int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()}
     used = set().union(*map(_used_by, others - _family(os.getpid())))
-    return {path.name for path in SHARED.iterdir()} - used
+    return {name for name, inode in there.items() if inode not in used}
 
 
 def _family(pid: int) -> set[int]:
@@ -25,11 +29,19 @@ def _family(pid: int) -> set[int]:
     return family
 
 
-def _used_by(pid: int) -> set[str]:
-    """Return the names that a process has mapped or open."""
-    paths: list[str] = []
+def _used_by(pid: int) -> set[int]:
+    """Return the files there that a process has mapped or open, by inode.
+
+    A semaphore is mapped under another name than it gets.
+    """
+    inodes = set()
     with suppress(OSError):
-        maps = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
-        paths += [line.rpartition(" ")[2] for line in maps if f" {SHARED}/" in line]
-        paths += [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
-    return {Path(path).name for path in paths if path.startswith(f"{SHARED}/")}
+        for line in Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines():
+            if f" {SHARED}/" in line:
+                inodes.add(int(line.split()[4]))
+    with suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # it was closed meanwhile
+                if str(link.readlink()).startswith(f"{SHARED}/"):
+                    inodes.add(link.stat().st_ino)
+    return inodes
