@@ -12,7 +12,13 @@ from typing import Any, Final, Self, final
 
 import numpy as np
 
-from voxloom._errors import PreparedError, ProbabilityError, UnknownFormatError, VoxloomError
+from voxloom._errors import (
+    PreparedError,
+    ProbabilityError,
+    UnknownFormatError,
+    VolumeReadError,
+    VoxloomError,
+)
 from voxloom.io import (
     Array,
     CachedSource,
@@ -51,6 +57,13 @@ class _Visit:
     is_settled: bool
     as_decoded: bool
     due: tuple[int, int]
+
+    @classmethod
+    def of(cls, image: Image, as_decoded: bool, due: tuple[int, int] = (0, 0)) -> Self:
+        """Look at the files of an image. An OSError is raised if that is not possible."""
+        files = files_of(image.source)
+        facts = f"{facts_of(image.source)} {image.type} as_decoded={as_decoded}"
+        return cls(image, files, facts, *stamp_key(files, facts), as_decoded, due)
 
     @property
     def streams(self) -> bool:
@@ -127,16 +140,52 @@ class VolumeCache:
         visits_ahead : int
             How many subjects will be asked for until this one is again.
         """
-        wanted = {
-            name: image
-            for name, image in subject.get_images_dict(intensity_only=False).items()
-            if not image.is_loaded and not image.source.reads_regions
-        }
+        wanted = _to_decode(subject)
         if not wanted:
             return subject
         due = self._due(visits_ahead)
         found = {name: self._image(image, as_decoded, due) for name, image in wanted.items()}
         return subject.replace(**found)
+
+    def is_current(
+        self, subject: Subject, cached: Subject, *, as_decoded: bool = False, visits_ahead: int = 0
+    ) -> bool:
+        """Tell whether `through` would give what it gave before, and count a visit if so.
+
+        Parameters
+        ----------
+        subject, as_decoded, visits_ahead
+            As for `through`.
+        cached : Subject
+            What it returned.
+        """
+        wanted = _to_decode(subject)
+        keys = []
+        for name, image in wanted.items():
+            key = self._key_of_same(image, cached[name].source, as_decoded)
+            if key is None:
+                return False
+            keys.append(key)
+        _, due = self._due(visits_ahead)
+        if self.folder.limit is not None:
+            for key in keys:
+                self.folder.mark(key, due)
+        return True
+
+    def _key_of_same(self, image: Image, source: VolumeSource, as_decoded: bool) -> str | None:
+        """Return the name of the entry that a source reads, if it would still be read."""
+        if not isinstance(source, CachedSource):
+            return None
+        try:
+            visit = _Visit.of(image, as_decoded)
+            key = self._key(visit)
+            found = None if key is None else self.folder.find(key)
+            if found is None or str(found[0] / VOXELS) != source.copy_path:
+                return None
+            source.hold()
+        except OSError:  # whatever is wrong, opening the subject again says it better
+            return None
+        return key
 
     def _due(self, visits_ahead: int) -> tuple[int, int]:
         if self.folder.limit is None:
@@ -149,22 +198,27 @@ class VolumeCache:
         return now, now + visits_ahead
 
     def _image(self, image: Image, as_decoded: bool, due: tuple[int, int]) -> Image:
-        files = files_of(image.source)
-        if not files:
+        if not files_of(image.source):
             return image
-        facts = f"{facts_of(image.source)} {image.type} as_decoded={as_decoded}"
         try:
-            stamp, is_settled = stamp_key(files, facts)
-            visit = _Visit(image, files, facts, stamp, is_settled, as_decoded, due)
+            visit = _Visit.of(image, as_decoded, due)
             key = self._key(visit)
-            found = None if key is None else self.folder.find(key)
+            found = self._kept(image, key)
         except OSError:  # whatever is wrong with the file, decoding it says it better
             return image
         if key is None or found is None:
             return self._decoded(visit, key)
         if self.folder.limit is not None:
             self.folder.mark(key, due[1])
-        return _reading(image, *found)
+        return found
+
+    def _kept(self, image: Image, key: str | None) -> Image | None:
+        """Return an image that reads the entry of this name, or None where there is none."""
+        found = None if key is None else self.folder.find(key)
+        try:
+            return None if found is None else _reading(image, *found)
+        except VolumeReadError:  # another process removed it meanwhile
+            return None
 
     def _key(self, visit: _Visit) -> str | None:
         """Return the name of a volume, or None where decoding it tells, and it is not there."""
@@ -190,13 +244,13 @@ class VolumeCache:
             elif key is not None:
                 voxels = source.read()
                 self._save(key, voxels, visit)
-            found = None if key is None else self.folder.find(key)
+            found = self._kept(image, key)
         except VoxloomError:
             raise
         except OSError as error:
             _warn_once(self.folder.root, error.strerror or str(error))
         if found is not None:
-            return _reading(image, *found)
+            return found
         if voxels is None:
             voxels = source.read()
         give_memory("voxels")
@@ -260,6 +314,15 @@ class VolumeCache:
 def open_cache(folder: str | os.PathLike[str], limit: int | None = None) -> VolumeCache:
     """Return the cache in a folder. See `VolumeCache.at`."""
     return VolumeCache.at(folder, limit)
+
+
+def _to_decode(subject: Subject) -> dict[str, Image]:
+    """Return the images that are neither in memory nor read by region."""
+    return {
+        name: image
+        for name, image in subject.get_images_dict(intensity_only=False).items()
+        if not image.is_loaded and not image.source.reads_regions
+    }
 
 
 def _reading(image: Image, place: Path, record: dict[str, Any]) -> Image:
