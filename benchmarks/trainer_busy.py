@@ -43,8 +43,10 @@ def main() -> None:
     if arguments.max_length:
         runs = report_busy(arguments)
         if arguments.json:
-            work = asdict(REAL_WORK if arguments.real else DELAYED_WORK)
-            arguments.json.write_text(json.dumps({"workload": work, "runs": runs}, indent=1))
+            work = replace(REAL_WORK if arguments.real else DELAYED_WORK, epochs=arguments.epochs)
+            arguments.json.write_text(
+                json.dumps({"workload": asdict(work), "runs": runs}, indent=1)
+            )
     if not arguments.skip_mixed:
         report_mixed(arguments)
 
@@ -60,7 +62,7 @@ def report_busy(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         )
         print("| --- | --- | --- | --- | --- | --- | --- |")
         for length in arguments.max_length:
-            work = replace(asked, max_length=length)
+            work = replace(asked, max_length=length, epochs=arguments.epochs)
             for loader in arguments.loaders:
                 facts = ask("busy", loader, manifest, work, arguments.step)
                 if facts:
@@ -134,6 +136,7 @@ def parse_arguments() -> argparse.Namespace:
         "--real", action="store_true", help="real decoding and sampling instead of a fixed delay"
     )
     parser.add_argument("--step", choices=list(STEPS), default="sleep")
+    parser.add_argument("--epochs", type=int, default=2, help="the longer, the less a start counts")
     parser.add_argument("--max-length", type=int, nargs="*", default=[16, 64, 192, 384])
     parser.add_argument("--skip-mixed", action="store_true", help="leave out the mixing of batches")
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder of the volumes")

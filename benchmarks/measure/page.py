@@ -44,8 +44,8 @@ def _busy_work(work: dict[str, Any]) -> str:
     return (
         f"{work['subjects']} subjects, each made in {work['delay_s']:g} s by sleeping, "
         f"{work['num_workers']} workers, and a trainer whose step takes 1.3 times what a batch "
-        "takes to make: it could be busy all the time, and what is missing are the queue's own "
-        "stops, the first batch included."
+        f"takes to make, for {work['epochs']} epochs: once the first batch is there it could be "
+        "busy all the time, and what is missing are the queue's own stops."
     )
 
 
@@ -75,9 +75,10 @@ def _busy_table(runs: list[dict[str, Any]]) -> str:
         "|---" * (len(lengths) + 1) + "|",
     ]
     for name in dict.fromkeys(run["loader"] for run in runs):
-        shares = {run["max_length"]: run["busy"] for run in runs if run["loader"] == name}
-        cells = (f"{shares[length]:.1%}" if length in shares else "" for length in lengths)
-        rows.append(f"| {NAMES[name]} | " + " | ".join(cells) + " |")
+        for share, what in (("busy", ""), ("busy_after_first", ", after its first batch")):
+            shares = {run["max_length"]: run[share] for run in runs if run["loader"] == name}
+            cells = (f"{shares[length]:.1%}" if length in shares else "" for length in lengths)
+            rows.append(f"| {NAMES[name]}{what} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 

@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 
 from voxloom import LabelSampler, Queue, UniformSampler, prepare
 from voxloom._errors import EmptyProbabilityMapError, ProbabilityError, SamplerError, StateError
+from voxloom.io import write_nifti
 from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
 
 # Which labels each subject has: label 3 is in one of eight, label 2 in two.
@@ -168,3 +169,21 @@ def test_what_cannot_be_balanced_is_an_error() -> None:
         )
     with Queue(SubjectsDataset(make_subjects()), 8, 2, UniformSampler(3), seed=0) as queue:
         assert queue.plan(0).subjects.tolist().count(6) == 2
+
+
+def test_the_look_at_the_label_maps_keeps_none_of_them_and_moves_none(tmp_path: Path) -> None:
+    """What is looked at in the trainer's process must not be other than what a worker gets."""
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = 5, 6, 7
+    subjects = []
+    for subject in make_subjects():
+        number = subject.number
+        paths = [
+            write_nifti(f"{tmp_path}/{number}_{name}.nii.gz", subject[name].array, affine)
+            for name in ("t1", "seg")
+        ]
+        subjects.append(Subject(t1=ScalarImage(paths[0]), seg=LabelMap(paths[1]), number=number))
+    with make_queue(SubjectsDataset(subjects, lambda subject: subject)) as queue:
+        assert not any(subject.seg.is_loaded for subject in subjects)
+        patch = next(iter(queue))
+    assert (patch.seg.affine == patch.t1.affine).all()

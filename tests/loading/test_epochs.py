@@ -12,7 +12,14 @@ from typing import Any
 import changing
 import pytest
 import torch
-from torch.utils.data import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 from voxloom import Queue
 from voxloom._errors import QueueError
@@ -136,3 +143,137 @@ def test_threads_that_ask_for_drawn_epochs_get_the_same() -> None:
     with ThreadPoolExecutor(4) as threads:
         for thread, drawn in enumerate(threads.map(ask, range(4))):
             assert drawn == [expected[(thread + n) % 4] for n in range(3000)]
+
+
+def draw_three(seed: int = 5) -> RandomSampler:
+    generator = torch.Generator().manual_seed(seed)
+    return RandomSampler(range(3), replacement=True, num_samples=3, generator=generator)
+
+
+def read_in_turn(epochs: int) -> list[list[int]]:
+    sampler = draw_three()
+    return [list(sampler) for _ in range(epochs)]
+
+
+def test_epochs_are_read_in_turn_whichever_is_asked_for_first() -> None:
+    visits = SampledVisits(draw_three(), 3)
+    asked = [4, 0, 2, 6, 1, 3, 5]
+    assert [visits(epoch).tolist() for epoch in asked] == [read_in_turn(7)[n] for n in asked]
+
+
+@pytest.mark.parametrize("schedule", ["spread", "shuffle"])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_workers_that_are_epochs_ahead_change_no_epoch_of_the_trainer(
+    make_queue: MakeQueue, num_workers: int, schedule: str
+) -> None:
+    """Epochs of three patches: workers begin with the third before the first is handed out."""
+    queue = make_queue(
+        3, 1, 64, schedule=schedule, num_workers=num_workers,
+        executor="threads" if num_workers else None,
+        subject_sampler=draw_three(), shuffle_subjects=False,
+    )  # fmt: skip
+    given = [sorted(patch.number for patch in queue) for _ in range(8)]
+    assert given == [sorted(order) for order in read_in_turn(8)]
+
+
+def test_an_epoch_that_is_over_is_forgotten_and_not_read_again(make_queue: MakeQueue) -> None:
+    queue = make_queue(3, 1, 64, subject_sampler=draw_three(), shuffle_subjects=False)
+    for _ in range(4):
+        list(queue)
+    assert sorted(queue.plan(2).subjects.tolist()) == sorted(read_in_turn(3)[2])
+    with pytest.raises(QueueError, match="the subjects of epoch 0 are not known any more"):
+        queue.plan(0)
+    assert sorted(patch.number for patch in queue) == sorted(read_in_turn(5)[4])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RandomSampler(range(9)),
+        lambda: SubsetRandomSampler(range(9)),
+        lambda: WeightedRandomSampler([1.0] * 9, 9),
+    ],
+    ids=["random", "subset", "weighted"],
+)
+def test_a_sampler_of_torch_without_a_generator_draws_by_the_seed_and_not_from_the_trainer(
+    make: Callable[[], Any],
+) -> None:
+    sampler = make()
+    before = torch.get_rng_state()
+    orders = [SampledVisits(sampler, 9, seed=1)(epoch).tolist() for epoch in range(3)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert sampler.generator is None
+    torch.rand(7)
+    again = SampledVisits(make(), 9, seed=1)
+    assert [again(epoch).tolist() for epoch in range(3)] == orders
+    others = SampledVisits(make(), 9, seed=2)
+    assert len({tuple(order) for order in [*orders, others(0).tolist()]}) == 4
+
+
+class Interrupted(RandomSampler):
+    """A random sampler whose first reading is broken off in the middle."""
+
+    times = 0
+
+    def __iter__(self) -> Any:
+        self.times += 1
+        for index in super().__iter__():
+            yield index
+            if self.times == 1:
+                raise KeyboardInterrupt
+
+
+def test_a_sampler_whose_reading_was_interrupted_gives_the_same_when_it_is_read_again() -> None:
+    sampler = Interrupted(range(9), generator=torch.Generator().manual_seed(5))
+    visits = SampledVisits(sampler, 9)
+    with pytest.raises(KeyboardInterrupt):
+        visits(0)
+    expected = list(RandomSampler(range(9), generator=torch.Generator().manual_seed(5)))
+    assert visits(0).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"subject_weights": [1, 2, 3, 4, 5]},
+        {"subject_sampler": WeightedRandomSampler([1.0, 2, 3, 4, 5], 5)},
+    ],
+    ids=["weights", "sampler"],
+)
+def test_ranks_that_drew_seeds_of_their_own_draw_subjects_by_the_one_they_agree_on(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("voxloom.loading._run_plan.agree_on", lambda seed: 7)
+    options["shuffle_subjects"] = False
+    ranks = [make_queue(rank=rank, world=2, seed=None, **options) for rank in range(2)]
+    assert ranks[0].seed != ranks[1].seed
+    shares = [[patch.number for patch in queue] for queue in ranks]
+    alone = [patch.number for patch in make_queue(seed=7, lanes=2, **options)]
+    assert shares == [alone[::2], alone[1::2]]
+    assert [queue.seed for queue in ranks] == [7, 7]
+
+
+class BadLater(Sampler[int]):
+    """Gives three subjects in its first epoch, and in its second one that does not exist."""
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Any:
+        return iter([0, 1, 2] if self.epoch == 0 else [9])
+
+    def __len__(self) -> int:
+        return 3
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_what_is_wrong_with_a_later_epoch_is_said_when_that_begins(
+    make_queue: MakeQueue, num_workers: int
+) -> None:
+    queue = make_queue(
+        3, 1, 64, num_workers=num_workers, executor="threads" if num_workers else None,
+        subject_sampler=BadLater(), shuffle_subjects=False,
+    )  # fmt: skip
+    assert sorted(patch.number for patch in queue) == [0, 1, 2]
+    with pytest.raises(QueueError, match="gave 9, the data set has 3"):
+        list(queue)

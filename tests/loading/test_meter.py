@@ -1,7 +1,12 @@
+import sys
+import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from voxloom.loading import _meter
 from voxloom.loading._messages import Began, Made
 from voxloom.loading._meter import Meter
 from voxloom.loading._plan import EpochPlan, PlanOptions, plan_epoch
@@ -114,3 +119,46 @@ def test_nothing_counted_gives_zeros() -> None:
     total = Meter().total(2, 8)
     assert (total.patches, total.patches_per_s, total.waiting_share, total.step_s) == (0, 0, 0, 0)
     assert Meter().epochs(2, 8) == ()
+
+
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Let threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_totals_are_told_while_workers_report_stages_for_the_first_time() -> None:
+    meter, done = Meter(), threading.Event()
+
+    def report() -> None:
+        for epoch in range(3000):
+            job = Job(epoch, 0, epoch, ())
+            for stage in ("read", "decode", "transform", "locate", "crop"):
+                meter.note_work(0, job, Made(epoch, (), {stage: 1.0}))
+        done.set()
+
+    thread = threading.Thread(target=report)
+    thread.start()
+    while not done.is_set():
+        meter.total(1, 1)
+    thread.join()
+    assert sum(meter.total(1, 1).seconds.values()) == 15000
+
+
+def test_what_was_counted_while_an_epoch_was_told_is_told_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meter, tell = Meter(), _meter._value
+    run_epoch(meter, 0)
+
+    def tell_and_count(*of_what: Any) -> Any:
+        value = tell(*of_what)
+        meter.note_collate(0, 0.5)  # as another thread might
+        return value
+
+    monkeypatch.setattr(_meter, "_value", tell_and_count)
+    assert [meter.epochs(2, 8)[0].seconds["collate"] for _ in range(2)] == [0.5, 1.0]

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxloom import Queue, Subject
 from voxloom._errors import PatchError
 from voxloom.loading._replacement import ErrorPolicy, Link, Replacements, Substitutes
 
@@ -84,3 +91,60 @@ def test_the_state_of_the_state_is_the_same() -> None:
 )
 def test_a_policy_says_how_often_work_is_done(policy: ErrorPolicy, runs: int, deaths: int) -> None:
     assert (policy.runs, policy.deaths) == (runs, deaths)
+
+
+def fail_for_two(subject: Subject, rng: np.random.Generator) -> Subject:
+    if subject.number == 2:
+        raise LookupError("no such thing")
+    return subject
+
+
+def test_replacements_that_were_made_ahead_and_never_handed_out_are_forgotten(
+    make_queue: Callable[..., Queue], caplog: pytest.LogCaptureFixture
+) -> None:
+    def run(num_workers: int) -> list[Any]:
+        queue = make_queue(
+            transform=fail_for_two, num_workers=num_workers, on_error="replace", retries=0,
+            executor="threads" if num_workers else None, max_length=12,
+            shuffle_subjects=False, shuffle_patches=False,
+        )  # fmt: skip
+        batches = queue.batches(6)
+        next(batches)  # of the first two subjects; the third is in the batch that is made ahead
+        end = time.monotonic() + 30
+        while num_workers and not caplog.records and time.monotonic() < end:
+            time.sleep(0.001)
+        assert len(caplog.records) == (num_workers > 0)
+        states = [queue.state_dict()["replaced"]]
+        for _ in range(2):  # the next epoch begins
+            batches = queue.batches(6)
+            next(batches)
+            states.append(queue.state_dict()["replaced"])
+        next(batches)
+        return [*states, queue.state_dict()["replaced"]]
+
+    with caplog.at_level(logging.WARNING, "voxloom"):
+        expected = run(0)
+        caplog.clear()
+        assert run(2) == expected
+    assert expected[:3] == [[], [], []] != expected[3:]
+
+
+def test_a_state_is_loaded_when_nothing_is_made_ahead_any_more(
+    make_queue: Callable[..., Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what is replaced meanwhile would be taken for replaced in the state."""
+    names: list[str] = []
+    restore = Replacements.restore
+
+    def look(self: Replacements, state: Any) -> None:
+        names.extend(thread.name for thread in threading.enumerate())
+        restore(self, state)
+
+    monkeypatch.setattr(Replacements, "restore", look)
+    queue = make_queue(num_workers=1, executor="threads")
+    batches = queue.batches(2)
+    next(batches)
+    assert "voxloom-batches" in [thread.name for thread in threading.enumerate()]
+    queue.load_state_dict(queue.state_dict())
+    assert names
+    assert "voxloom-batches" not in names

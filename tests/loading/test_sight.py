@@ -1,6 +1,9 @@
 """What is seen of a queue is what is so."""
 
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from voxloom import Queue
 from voxloom.loading._sight import see
@@ -44,3 +47,33 @@ def test_a_closed_queue_is_empty(make_queue: Callable[..., Queue]) -> None:
     next(iter(queue))
     queue.close()
     assert see(queue).slots == ()
+
+
+class Counted:
+    """A sampler that counts how often it was read."""
+
+    times = 0
+
+    def __iter__(self) -> Any:
+        self.times += 1
+        return iter([0, 1, 2])
+
+    def __len__(self) -> int:
+        return 3
+
+
+def test_looking_at_a_queue_reads_no_sampler_and_notices_no_ranks(
+    make_queue: Callable[..., Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page looks from a thread of its own, at any time."""
+    sampler = Counted()
+    queue = make_queue(subject_sampler=sampler, shuffle_subjects=False)
+    assert (see(queue).length, sampler.times) == (9, 1)  # read when the queue was made
+    queue._epoch = 5
+    assert (see(queue).length, sampler.times) == (0, 1)
+    ranked = make_queue()
+    epochs = ranked._run.epochs
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert see(ranked).length == 15
+    assert ranked._run.epochs is epochs

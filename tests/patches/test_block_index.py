@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from voxloom._errors import ProbabilityError
 from voxloom.geometry import Box
 from voxloom.io import Array
+from voxloom.patches import _block_index
 from voxloom.patches._block_index import BLOCK, index_masses, memory_order, pick
 from voxloom.patches._mass import ChannelVoxels, Foreground, LabelVoxels, Mass, Weights
 
@@ -51,6 +52,24 @@ def test_an_index_is_the_same_in_every_memory_order(order: tuple[int, ...]) -> N
     masses = [Weights(), Foreground(), LabelVoxels(2)]
     pairs = zip(index_masses(plain, masses), index_masses(stored, masses), strict=True)
     assert all(np.array_equal(one.sums, other.sums) for one, other in pairs)
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 70), (17, 8, 33), (200, 12, 7)])
+@pytest.mark.parametrize("threads", [2, 3, 64])
+def test_threads_add_up_what_one_does(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], threads: int
+) -> None:
+    array = np.random.default_rng(0).random((2, *shape), dtype=np.float32)
+    masses = [Weights(), Foreground()]
+    monkeypatch.setattr(_block_index, "count_threads", lambda: 1)
+    alone = index_masses(array, masses)
+    monkeypatch.setattr(_block_index, "count_threads", lambda: threads)
+    monkeypatch.setattr(_block_index, "_THREAD_WEIGHTS", 1)
+    for one, other in zip(alone, index_masses(array, masses), strict=True):
+        assert np.array_equal(one.sums, other.sums)
+    array[0, -1, -1, -1] = np.nan
+    with pytest.raises(ProbabilityError, match="weights are 0 or more, and finite"):
+        index_masses(array, masses)
 
 
 def test_slabs_cover_maps_that_are_wide_long_or_flat() -> None:

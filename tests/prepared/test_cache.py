@@ -227,25 +227,6 @@ def test_a_subject_that_was_removed_between_epochs_is_opened_and_kept_again(
                 shutil.rmtree(next(volumes.iterdir()))
 
 
-def test_an_entry_that_another_process_removes_as_it_is_opened_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (subject,) = write_subjects(tmp_path, 1)
-    dataset = SubjectsDataset([subject], cache=tmp_path / "cache")
-    expected = dataset.peek(0).t1.read().copy()
-    find = CacheFolder.find
-
-    def find_and_remove(self: CacheFolder, key: str) -> Any:
-        found = find(self, key)
-        self.remove(key)
-        return found
-
-    monkeypatch.setattr(CacheFolder, "find", find_and_remove)
-    found = dataset.peek(0)
-    assert not isinstance(found.t1.source, CachedSource)
-    np.testing.assert_array_equal(found.t1.read(), expected)
-
-
 def test_a_limit_is_kept_by_its_rule_where_subjects_stay_open(tmp_path: Path) -> None:
     subjects = [subject.without("seg", "weights") for subject in write_subjects(tmp_path)]
     _ = SubjectsDataset(subjects[:1], cache=tmp_path / "one")[0]
@@ -405,6 +386,47 @@ def test_a_cache_that_is_removed_meanwhile_costs_time_only(tmp_path: Path) -> No
     found = SubjectsDataset([subject], cache=tmp_path / "cache").peek(0)
     shutil.rmtree(tmp_path / "cache")
     np.testing.assert_array_equal(found.t1.read(), subject.t1.array)
+
+
+@pytest.mark.parametrize("is_warm", [False, True])
+@pytest.mark.parametrize("transform", [None, add_noise])
+def test_an_entry_that_another_process_removes_once_it_was_found_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_warm: bool, transform: Any
+) -> None:
+    (subject,) = write_subjects(tmp_path, 1)
+    dataset = SubjectsDataset([subject], transform, cache=tmp_path / "cache", cache_limit=10**6)
+    if is_warm:
+        dataset.peek(0)
+    find = CacheFolder.find
+
+    def find_and_remove(self: CacheFolder, key: str) -> Any:
+        found = find(self, key)
+        self.remove(key)
+        return found
+
+    monkeypatch.setattr(CacheFolder, "find", find_and_remove)
+    found = dataset.peek(0)
+    for name in ("t1", "seg", "weights"):
+        np.testing.assert_array_equal(found[name].read(), subject[name].array)
+
+
+def test_an_index_that_another_process_removes_in_the_middle_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (subject,) = write_subjects(tmp_path, 1)
+    cached = SubjectsDataset([subject], cache=tmp_path / "cache").peek(0)
+    stored_array = CachedSource.stored_array
+
+    def only_values(self: CachedSource, name: str) -> Any:
+        return stored_array(self, name) if name.endswith("values") else None
+
+    monkeypatch.setattr(CachedSource, "stored_array", only_values)
+    sampler = LabelSampler(6, "seg", {1: 2, 3: 1})
+    places = [
+        [patch["index_ini"].tolist() for patch in sampler(one, 20, rng=5)]
+        for one in (cached, subject)
+    ]
+    assert places[0] == places[1]
 
 
 def run_all(subjects: list[Subject], folder: str, limit: int | None, answers: Any) -> None:

@@ -283,6 +283,7 @@ def test_a_copy_shares_voxels_and_a_deep_copy_does_not(write: Any, voxels: Voxel
         deep = copy.deepcopy(image)
         assert type(deep) is ScalarImage
         assert (deep.array == 7).all()
+        assert (deep.affine == image.affine).all()
         deep.data[:] = 8
         deep["note"].append(2)
         assert (image.array == 7).all()

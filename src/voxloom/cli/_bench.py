@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
+from voxloom._cores import count_cores
 from voxloom._errors import CommandError
 from voxloom._progress import progress_bar
-from voxloom.cli._info import count_cores
 from voxloom.cli._main import ExitCode
 from voxloom.cli._options import DataOptions, PatchOptions, grouped
 from voxloom.cli._sampling import describe_sampler

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from voxloom import __version__
+from voxloom._cores import count_cores
 from voxloom.cli._main import ExitCode
 from voxloom.cli._terminal import say_json, say_table, working
 from voxloom.cli._typer import AsJson
@@ -72,13 +72,6 @@ def gather() -> dict[str, Any]:
             extra: {name: _version(name) for name in names} for extra, names in _EXTRAS.items()
         },
     }
-
-
-def count_cores() -> int:
-    """Return the cores that this process may use: a container may have fewer than the machine."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_available() -> int | None:

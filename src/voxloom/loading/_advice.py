@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
+from voxloom._cores import count_cores
 from voxloom.loading._stats import WORKER_STAGES, EpochStats, QueueStats
 
 _FEWEST_BATCHES: Final = 8
@@ -55,7 +55,8 @@ def advise(stats: QueueStats) -> str:
     if stats.executor == "inline":
         return (
             f"The trainer waited {waiting:.0%} of the time because it makes its patches itself, "
-            f"most of all in stage {_slowest(total)!r}: use num_workers={max(_cores() - 1, 1)}."
+            f"most of all in stage {_slowest(total)!r}: use "
+            f"num_workers={max(count_cores() - 1, 1)}."
         )
     return _advise_workers(stats, waiting)
 
@@ -65,8 +66,8 @@ def _advise_workers(stats: QueueStats, waiting: float) -> str:
     if total.busy >= _MOST_OF_THE_TIME:
         stage = _slowest(total)
         more = ""
-        if stats.workers < _cores():
-            more = f", or use more workers: {stats.workers} run on {_cores()} cores"
+        if stats.workers < count_cores():
+            more = f", or use more workers: {stats.workers} run on {count_cores()} cores"
         return (
             f"The workers are the bottleneck: the trainer waited {waiting:.0%} of the time and "
             f"{stage!r} takes {_share(total, stage):.0%} of their work; {_CURES[stage]}{more}."
@@ -93,9 +94,3 @@ def _slowest(epoch: EpochStats) -> str:
 
 def _share(epoch: EpochStats, stage: str) -> float:
     return next(entry.share for entry in epoch.stages if entry.stage == stage)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

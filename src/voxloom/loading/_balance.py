@@ -8,6 +8,7 @@ subjects with weights, and the sampler draws labels as it always does.
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from collections.abc import Sequence
@@ -74,7 +75,9 @@ def _labels_of_all(sampler: LabelSampler, dataset: Any) -> list[frozenset[int]]:
 
     def look(index: int) -> frozenset[int]:
         name = sampler.find_label_name(subjects[index])
-        return sampler.labels_in(dataset.peek(index, names=[name]))
+        subject = dataset.peek(index, names=[name])
+        # A copy, which is let go of with the voxels that it reads: the user's would keep them.
+        return sampler.labels_in(subject.replace(**{name: copy.copy(subject[name])}))
 
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
         return list(threads.map(look, range(len(subjects))))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import operator
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,20 @@ from voxloom._errors import QueueError
 from voxloom._random import Stream
 from voxloom.loading._generator_state import generator_of, read_generator, write_generator
 from voxloom.loading._plan import EpochPlan, Integers, PlanOptions, Share, plan_epoch
-from voxloom.loading._state import GENERATOR, read_visits
+from voxloom.loading._state import GENERATOR, read_epoch, read_visits
 from voxloom.patches import GridSampler, PatchSampler
 from voxloom.subjects import NUM_SAMPLES, Subject
 
 Visits = Callable[[int], Integers | None]
-Known = tuple[dict[int, list[int]], str | None]
-"""The subjects of the epochs that were read, and the sampler's generator after the last."""
+_WEIGHTED: Final = "weighted subjects"
+
+
+class Known(NamedTuple):
+    """The subjects of epochs that were read, which comes next, and the generator after the last."""
+
+    orders: dict[int, Integers]
+    unread: int
+    generator: str | None
 
 
 class Epochs:
@@ -59,10 +67,19 @@ class Epochs:
 
     def length(self, epoch: int) -> int:
         """Return how many patches of an epoch this rank puts out."""
-        visits = None if self._visits is None else self._visits(epoch)
+        return self._length(None if self._visits is None else self._visits(epoch))
+
+    def _length(self, visits: Integers | None) -> int:
         total = self._total if visits is None else int(self.counts[visits].sum())
         per_lane = -(-total // self.share.lanes)
         return per_lane * (self.share.lanes // self.share.world)
+
+    def known_length(self, epoch: int) -> int:
+        """Return the length of an epoch, or 0 where a sampler would have to be read for it."""
+        if not isinstance(self._visits, SampledVisits):
+            return self.length(epoch)
+        visits = self._visits.known(epoch)
+        return 0 if visits is None else self._length(visits)
 
     def subjects(self, epoch: int) -> Integers:
         """Return which subjects an epoch takes patches from, on all ranks, by rising index."""
@@ -147,7 +164,7 @@ def choose_visits(
             "come; give one of them"
         )
     if sampler is not None:
-        return SampledVisits(sampler, num_subjects)
+        return SampledVisits(sampler, num_subjects, options.seed)
     drawn = shares if weights is None else weights
     return None if drawn is None else weighted_visits(drawn, num_subjects, options.seed)
 
@@ -175,7 +192,7 @@ def weighted_visits(weights: Sequence[float], num_subjects: int, seed: int) -> D
             f"subject_weights are finite, their sum too, not negative and not all zero, got "
             f"{list(weights)!r:.200}"
         )
-    return DrawnVisits(np.cumsum(shares), Stream(seed, "weighted subjects"))
+    return DrawnVisits(np.cumsum(shares), Stream(seed, _WEIGHTED))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,53 +211,110 @@ class DrawnVisits:
 
 
 class SampledVisits:
-    """Visits that a torch Sampler decides, read once an epoch and remembered.
+    """Visits that a torch Sampler decides, read once an epoch, in turn, and remembered.
 
-    A sampler that has a generator of its own gives other subjects each time it is read. Epochs
-    that were read are remembered, and the generator's state after the last of them: another
-    queue goes on from there. One that draws from the global generator of torch goes on as that
-    does, which belongs to the trainer.
+    A sampler that has a generator of its own gives other subjects each time it is read. So
+    epochs are read one after the other, whoever asks first for which, and remembered until the
+    trainer has left them, and with them the generator's state after the last: another queue
+    goes on from there. A sampler of torch that was given no generator gets one for each reading,
+    decided by the seed and the epoch: torch's global one belongs to the trainer, who draws from
+    it while another thread looks ahead.
     """
 
-    def __init__(self, sampler: Any, num_subjects: int) -> None:
+    def __init__(self, sampler: Any, num_subjects: int, seed: int = 0) -> None:
         if not hasattr(sampler, "__len__"):
             raise ValueError(
                 f"the length of an epoch must be known: subject_sampler has no __len__, "
                 f"{type(sampler).__name__} was given"
             )
-        self._sampler, self._num_subjects = sampler, num_subjects
+        self._sampler, self._num_subjects, self._seed = sampler, num_subjects, seed
         # One value, for a thread that looks ahead changes it while another writes a state.
-        self._known: Known = {}, None
+        self._known = Known({}, 0, None)
         self._reading = threading.Lock()
 
-    def __getstate__(self) -> tuple[Any, int, Known]:
-        return self._sampler, self._num_subjects, self._known
+    def __getstate__(self) -> tuple[Any, int, int, Known]:
+        return self._sampler, self._num_subjects, self._seed, self._known
 
-    def __setstate__(self, state: tuple[Any, int, Known]) -> None:
-        self._sampler, self._num_subjects, self._known = state
+    def __setstate__(self, state: tuple[Any, int, int, Known]) -> None:
+        self._sampler, self._num_subjects, self._seed, self._known = state
         self._reading = threading.Lock()
 
     def __call__(self, epoch: int) -> Integers:
         """Return the subjects of an epoch, in order.
 
         The trainer and the thread that looks ahead may both ask first: one of them reads.
+
+        Raises
+        ------
+        QueueError
+            If the sampler gives something else than subjects, or the epoch is forgotten.
         """
         with self._reading:
-            if epoch not in self._known[0]:
-                self._read(epoch)
-            return np.asarray(self._known[0][epoch], dtype=np.int64)
+            for number in range(self._known.unread, epoch + 1):
+                self._read(number)
+            if epoch not in self._known.orders:
+                raise QueueError(
+                    f"the subjects of epoch {epoch} are not known any more: a subject_sampler "
+                    f"is read once an epoch; ask before the next epoch has ended"
+                )
+            return self._known.orders[epoch]
+
+    def known(self, epoch: int) -> Integers | None:
+        """Return the subjects of an epoch if they are known, without reading anything."""
+        return self._known.orders.get(epoch)
+
+    def forget_before(self, epoch: int) -> None:
+        """Let go of epochs that are over, but for the last before `epoch`."""
+        with self._reading:
+            orders = {n: order for n, order in self._known.orders.items() if n >= epoch - 1}
+            self._known = self._known._replace(orders=orders)
+
+    def with_seed(self, seed: int) -> SampledVisits:
+        """Return visits of another seed, which only a sampler without a generator asks for."""
+        return SampledVisits(self._sampler, self._num_subjects, seed) if self._borrows else self
 
     def _read(self, epoch: int) -> None:
         if hasattr(self._sampler, "set_epoch"):
             self._sampler.set_epoch(epoch)
-        order = [self._checked(index) for index in self._sampler]
-        kept = {number: old for number, old in self._known[0].items() if number >= epoch - 1}
-        self._known = {**kept, epoch: order}, self._generator_state()
+        before = self._generator_state()
+        try:
+            with self._lent_generator(epoch):
+                order = np.array([self._checked(index) for index in self._sampler], dtype=np.int64)
+        except BaseException:  # Ctrl-C too: whoever reads it again must get the same
+            self._set_generator(before)
+            raise
+        order.setflags(write=False)
+        orders = {**self._known.orders, epoch: order}
+        self._known = Known(orders, epoch + 1, self._generator_state())
+
+    @property
+    def _borrows(self) -> bool:
+        """Whether the sampler is one of torch that may be given a generator, and was not."""
+        from torch.utils import data  # workers come here too, and need torch for nothing else
+
+        of_torch = data.RandomSampler, data.SubsetRandomSampler, data.WeightedRandomSampler
+        return isinstance(self._sampler, of_torch) and self._sampler.generator is None
+
+    @contextmanager
+    def _lent_generator(self, epoch: int) -> Iterator[None]:
+        if not self._borrows:
+            yield
+            return
+        import torch
+
+        word = int(Stream(self._seed, "subject sampler").words(1, epoch=epoch)[0])
+        self._sampler.generator = torch.Generator().manual_seed(word >> 1)
+        try:
+            yield
+        finally:
+            self._sampler.generator = None
 
     def state(self, epoch: int) -> dict[str, Any]:
         """Return what was read for this epoch and later ones, ready for JSON."""
-        orders, generator = self._known
-        visits = {str(number): order for number, order in orders.items() if number >= epoch}
+        orders, _, generator = self._known
+        visits = {
+            str(number): order.tolist() for number, order in orders.items() if number >= epoch
+        }
         return {"visits": visits} if generator is None else {"visits": visits, GENERATOR: generator}
 
     def restore(self, state: Mapping[str, Any]) -> Callable[[], None]:
@@ -256,14 +330,18 @@ class SampledVisits:
         StateError
             If it is something else.
         """
-        known, generator = self._known, self._generator_state()
-        orders = read_visits(state.get("visits"), self._num_subjects)
-        self._set_generator(state.get(GENERATOR))
-        self._known = orders, self._generator_state()
+        listed = read_visits(state.get("visits"), self._num_subjects)
+        orders = {number: np.array(order, dtype=np.int64) for number, order in listed.items()}
+        unread = max(orders, default=read_epoch(state) - 1) + 1
+        with self._reading:
+            known, generator = self._known, self._generator_state()
+            self._set_generator(state.get(GENERATOR))
+            self._known = Known(orders, unread, self._generator_state())
 
         def undo() -> None:
-            self._set_generator(generator)
-            self._known = known
+            with self._reading:
+                self._set_generator(generator)
+                self._known = known
 
         return undo
 
@@ -291,6 +369,13 @@ class SampledVisits:
                 f"subject_sampler gave {number}, the data set has {self._num_subjects} subjects"
             )
         return number
+
+
+def with_seed(visits: Visits | None, seed: int) -> Visits | None:
+    """Return the same visits, where they are drawn with another seed."""
+    if isinstance(visits, DrawnVisits):
+        return replace(visits, stream=Stream(seed, _WEIGHTED))
+    return visits.with_seed(seed) if isinstance(visits, SampledVisits) else visits
 
 
 def _count(

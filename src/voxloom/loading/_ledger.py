@@ -252,8 +252,18 @@ class Ledger:
         self._loads[worker] += self._load(running)
         self._pending.append(running)
         self._send_later(worker, Open(job, is_known=running.outline is not None))
-        self._next = next(self._jobs)
+        self._next = self._next_job()
         return True
+
+    def _next_job(self) -> Job | None:
+        """Return the job after this; None where its epoch has no plan, which `seek` then says.
+
+        Whoever looks ahead does not say it: in the middle of another epoch it would be too early.
+        """
+        try:
+            return next(self._jobs)
+        except Exception:
+            return None
 
     def _pays(self, *, eager: bool) -> bool:
         """Tell whether jobs of one patch should be given out: many in one message, if nobody waits.

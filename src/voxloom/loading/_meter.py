@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -21,6 +22,7 @@ from voxloom.loading._stats import STAGES, WORKER_STAGES, EpochStats, StageTime
 from voxloom.loading._work import Job
 
 _EPOCHS_KEPT: Final = 50
+_changes: Final = itertools.count(1)
 
 
 class Moment(NamedTuple):
@@ -51,7 +53,12 @@ class _Tally:
         self.end_s = 0.0
         self.batches = BatchCounter()
         self.counts: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self.value: EpochStats | None = None
+        self.counted = 0
+        self.known: tuple[int, EpochStats] | None = None
+
+    def note_change(self) -> None:
+        """Say, once something was counted, that the value known before is old."""
+        self.counted = next(_changes)
 
     def add(self, stage: str, seconds: float) -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
@@ -60,7 +67,7 @@ class _Tally:
         return self.elapsed_s + (0.0 if self.begin_s is None else self.end_s - self.begin_s)
 
     def merge(self, other: _Tally) -> None:
-        for stage, seconds in other.seconds.items():
+        for stage, seconds in tuple(other.seconds.items()):  # workers may report another meanwhile
             self.add(stage, seconds)
         self.patches += other.patches
         self.nbytes += other.nbytes
@@ -127,6 +134,7 @@ class Meter:
         tally.worked_s += sum(event.seconds.values()) * self._share_since_start(event.span)
         if isinstance(event, Began):
             tally.loads += bool(event.seconds)
+        tally.note_change()
         name = "open" if isinstance(event, Began) else "cut"
         self._work.add(Mark(name, worker, *event.span, job.epoch, job.subject, event.seconds))
 
@@ -137,11 +145,14 @@ class Meter:
         tally.takes += 1
         tally.nbytes += nbytes
         tally.filled += ready
+        tally.note_change()
         self._fills.add(time.perf_counter(), ready)
 
     def note_collate(self, epoch: int, seconds: float) -> None:
         """Count the time that a batch took to put together."""
-        self._tally(epoch).add("collate", seconds)
+        tally = self._tally(epoch)
+        tally.add("collate", seconds)
+        tally.note_change()
 
     def note_wait(self, epoch: int, span: Span, *, is_first: bool) -> None:
         """Count a wait of the trainer; the first of a pass is kept apart."""
@@ -172,6 +183,7 @@ class Meter:
         else:
             tally.longest_wait_s = max(tally.longest_wait_s, waited)
         tally.end_s = span[1]
+        tally.note_change()
         self._waits.add(Mark("wait", TRAINER, *span, epoch, None, {}))
 
     def _count_batch(
@@ -184,6 +196,7 @@ class Meter:
         tally.batches.add(subjects)
         self._moments.add(time_s, len({*subjects}), len(subjects))
         tally.patches += len(subjects)
+        tally.note_change()
 
     def epochs(self, workers: int, max_length: int) -> tuple[EpochStats, ...]:
         """Return what was counted in each epoch in which the trainer asked for patches."""
@@ -219,15 +232,15 @@ class Meter:
             tally = self._tallies.setdefault(epoch, _Tally())
             if len(self._tallies) > _EPOCHS_KEPT:
                 self._past.merge(self._tallies.pop(min(self._tallies)))
-        tally.value = None
         return tally
 
 
 def _known(epoch: int, tally: _Tally, workers: int, max_length: int) -> EpochStats:
     """Return the value of a tally, which is not computed again before something was counted."""
-    if tally.value is None:
-        tally.value = _value(epoch, tally, workers, max_length)
-    return tally.value
+    known, counted = tally.known, tally.counted  # before it is computed: another thread may count
+    if known is None or known[0] != counted:
+        known = tally.known = counted, _value(epoch, tally, workers, max_length)
+    return known[1]
 
 
 def _value(epoch: int | None, tally: _Tally, workers: int, max_length: int) -> EpochStats:

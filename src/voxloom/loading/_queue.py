@@ -85,8 +85,9 @@ class Queue(ObservedQueue):
         How worker processes are started.
     subject_sampler : torch Sampler, optional
         Which subjects an epoch visits, read once an epoch; with ``shuffle_subjects=False``. Its
-        ``generator``, if it was given one, goes on where it was when a state is loaded. One that
-        draws from torch's global generator gives other subjects in epochs that were not read yet.
+        ``generator``, if it was given one, goes on where it was when a state is loaded; a random
+        one of torch that was given none draws by `seed`. One of your own that draws from a global
+        generator gives other subjects in epochs that were not read yet.
     subject_weights : sequence of float, optional
         How likely each subject is: an epoch visits as many as there are, drawn with these
         weights.
@@ -356,8 +357,8 @@ class Queue(ObservedQueue):
             self._stop()
             self._dispatcher = None
         self._epoch, self._delivered = self._run.restore(state)
-        self._faults.replacements.restore(replaced)
         self._leave_pass()
+        self._faults.replacements.restore(replaced)
         if self._dispatcher is not None:
             self._dispatcher.seek(self._epoch, self._delivered)
 
@@ -457,12 +458,14 @@ class Queue(ObservedQueue):
             self._dispatcher = None
 
     def _begin_pass(self) -> int:
-        if self._is_open and self._delivered:
-            self._epoch, self._delivered = self._epoch + 1, 0
+        was_begun = self._is_open and self._delivered
         self._leave_pass()
+        if was_begun:
+            self._epoch, self._delivered = self._epoch + 1, 0
         self._is_open = self._is_fresh = True
         self._notice_ranks()
         self._start().seek(self._epoch, self._delivered)
+        self._run.begin(self._epoch)
         self._log("epoch %d begins at patch %d", self._epoch, self._delivered)
         return self._passes
 
@@ -489,6 +492,7 @@ class Queue(ObservedQueue):
             with suppress(ValueError):  # it is at work, in another thread or below a signal
                 self._ahead.close()
         self._ahead = None
+        self._faults.replacements.forget_from((self._epoch, self._delivered))
         self._passes += 1
         self._is_open = False
         self._asked.clear()

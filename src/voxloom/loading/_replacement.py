@@ -164,6 +164,10 @@ class Replacements:
         self._accepted = accepted
         return fresh
 
+    def forget_from(self, key: tuple[int, int]) -> None:
+        """Forget those that led to patches from `key` on: made ahead, and never handed out."""
+        self._accepted = [(k, link) for k, link in self._accepted if k < key]
+
     def state(self, key: tuple[int, int]) -> list[list[int]]:
         """Return ``[epoch, subject, substitute]`` of what led to patches before `key`.
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, final
 
-from voxloom.loading._epochs import DrawnVisits, Epochs, SampledVisits, Visits
+from voxloom.loading._epochs import DrawnVisits, Epochs, SampledVisits, Visits, with_seed
 from voxloom.loading._plan import PlanOptions, Share
 from voxloom.loading._ranks import agree_on, find_share
 from voxloom.loading._state import fingerprint, make_state, read_delivered, read_epoch
@@ -94,8 +94,14 @@ class RunPlan:
         if epochs.share.world > 1 and not self._seed_is_given:
             self.options = dataclasses.replace(self.options, seed=agree_on(self.options.seed))
             self._seed_is_given = True
+            self.visits = with_seed(self.visits, self.options.seed)
             epochs = self._current_epochs()
         self.epochs = epochs
+
+    def begin(self, epoch: int) -> None:
+        """Note that the trainer reads an epoch: those before it are over."""
+        if isinstance(self.visits, SampledVisits):
+            self.visits.forget_before(epoch)
 
     def state(self, epoch: int, delivered: int) -> dict[str, Any]:
         """Return what is needed to go on after `delivered` patches of this rank in an epoch."""

@@ -45,7 +45,8 @@ class Sight:
     Attributes
     ----------
     epoch, delivered, length : int
-        Which epoch, how many of its patches were handed out, and how many it has.
+        Which epoch, how many of its patches were handed out, and how many it has; 0 where a
+        subject_sampler says that and was not read yet.
     is_open : bool
         Whether a loop is reading it.
     subjects : int
@@ -93,13 +94,16 @@ def see(queue: ObservedQueue) -> Sight:
     dispatcher = queue._dispatcher
     found = None if dispatcher is None else dispatcher.inspect(_look)
     slots, workers, leaving = ([], [], []) if found is None else found
+    # Of the thread of a page: it must neither read a sampler of the user nor notice new ranks.
+    length = queue._run.epochs.known_length(queue._epoch)
+    count = queue.max_length if dispatcher is None else dispatcher.memory.count
     return Sight(
         epoch=queue._epoch,
         delivered=queue._delivered,
-        length=queue._run.epochs.length(queue._epoch),
+        length=length,
         is_open=queue._is_open,
         subjects=len(queue._subjects),
-        slot_count=queue._num_slots(),
+        slot_count=count,
         held=len(slots) + len(leaving),
         slots=tuple(slots),
         leaving=tuple(leaving),

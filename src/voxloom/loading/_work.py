@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,10 +22,10 @@ from voxloom.loading._patch_transform import (
 from voxloom.loading._revisits import Revisits
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import Layout
-from voxloom.loading._stages import StageClock
+from voxloom.loading._stages import StageClock, StageError
 from voxloom.loading._window import Bytes
 from voxloom.patches import GridSampler, PatchSampler, copy_image_box
-from voxloom.subjects import Subject, SubjectsDataset, as_subject, load_copy
+from voxloom.subjects import Subject, SubjectsDataset, as_subject, lazy_copy, load_copy
 
 
 class Job(NamedTuple):
@@ -157,11 +158,17 @@ class Workshop:
         return self._clock.run("patch transform", lambda: changed.pack(box.size))
 
     def layout(self, opened: Opened, job: Job) -> Layout:
-        """Return what the patches of a job look like, going by its first where they change."""
+        """Return what the patches of a job look like, going by its first where they change.
+
+        Of those that can be made, if any: one that cannot is reported when its turn comes, alone.
+        """
         if not self.changes_patches:
             return opened.layout
-        patch = job.places[0][1]
-        return self.change(opened, self.locate(opened, patch, job.epoch), job, patch).layout
+        for _, patch in job.places:
+            with suppress(StageError):
+                box = self.locate(opened, patch, job.epoch)
+                return self.change(opened, box, job, patch).layout
+        return opened.layout
 
     def _prepare(self, subject: Subject, index: int) -> Callable[[int, int], Index3]:
         """Return what gives the first voxel of a patch of an epoch."""
@@ -221,7 +228,7 @@ class Workshop:
             subject = call_seeded(dataset.__getitem__, index, stream, patch=0, epoch=epoch)
             return as_subject(subject, f"item {index} of the data set")
         if dataset.transform is not None and not dataset.load_getitem:
-            return dataset.dry_iter()[index]  # type: ignore[no-any-return]
+            return lazy_copy(dataset.dry_iter()[index])  # the transform may load and change it
         subject = dataset.peek(index, self._visits_ahead(epoch, place))
         return _decode(subject) if dataset.transform is None else load_copy(subject)
 

@@ -17,6 +17,7 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
+from voxloom._cores import count_threads
 from voxloom._errors import ProbabilityError
 from voxloom.geometry import Box, Index3, Shape3
 from voxloom.io import Array
@@ -28,8 +29,9 @@ from voxloom.patches._voxels import Voxels, parts_of
 BLOCK: Final = 8
 """Length of a block along each axis, in voxels."""
 
-_SLAB_VOXELS: Final = 2**18  # a slab and its masses stay in the second-level cache; a quarter of
-_SLAB_WEIGHTS: Final = 2**16  # that where these are float64
+_SLAB_VOXELS: Final = 2**18  # a slab and its masses stay in the second-level cache; half of
+_SLAB_WEIGHTS: Final = 2**17  # that where these are float64
+_THREAD_WEIGHTS: Final = 2**21  # fewer are added up before a thread began; labels always are
 
 
 @final
@@ -231,7 +233,27 @@ def _sums(array: Array, masses: Sequence[Mass]) -> list[npt.NDArray[Any]]:
     view = array.transpose(0, *(axis + 1 for axis in order))
     blocks = tuple(-(-length // BLOCK) for length in view.shape[1:])
     sums = [np.zeros(blocks, _dtype_of_sums(mass)) for mass in masses]
-    counted, summed = _split(masses, array.dtype)
+
+    def add(first: int, last: int) -> None:
+        _add_blocks(view[:, first * BLOCK : last * BLOCK], masses, [t[first:last] for t in sums])
+
+    weighs = any(map(_weighs, masses))
+    number = min(count_threads(), 1 + array[0].size // _THREAD_WEIGHTS) if weighs else 1
+    share = max(math.ceil(blocks[0] / number), 1)
+    firsts = range(0, blocks[0], share)
+    if number == 1:
+        add(0, blocks[0])
+    else:
+        from concurrent.futures import ThreadPoolExecutor  # which workers never need
+
+        with ThreadPoolExecutor(number) as threads:
+            list(threads.map(add, firsts, [first + share for first in firsts]))
+    return [total.transpose(np.argsort(order)) for total in sums]
+
+
+def _add_blocks(view: Array, masses: Sequence[Mass], sums: list[npt.NDArray[Any]]) -> None:
+    """Write the sums over the blocks of a view, slowest axis first, into a table for each mass."""
+    counted, summed = _split(masses, view.dtype)
     counter = LabelCounter([label for _, label in counted], BLOCK) if counted else None
     with np.errstate(over="ignore"):  # found in the sums of all
         for place, slab, scratch in _slabs(view, masses):
@@ -240,7 +262,6 @@ def _sums(array: Array, masses: Sequence[Mass]) -> list[npt.NDArray[Any]]:
             if counter is not None:
                 for (n, _), counts in zip(counted, counter.count(slab[0]), strict=True):
                     sums[n][place] = counts
-    return [total.transpose(np.argsort(order)) for total in sums]
 
 
 def _dtype_of_sums(mass: Mass) -> type[np.float64 | np.uint16]:

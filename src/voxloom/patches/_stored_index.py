@@ -112,6 +112,8 @@ def _stored_rows(
         # All labels of the map are stored: one that is not there has no voxel.
         return BlockRows.of(np.zeros(blocks, np.uint16))
     lengths, firsts = (source.stored_array(f"{name} {part}") for part in ("lengths", "firsts"))
+    if isinstance(source, CachedSource) and (lengths is None or firsts is None):
+        return None  # another process removed it since
     try:
         if lengths is None or firsts is None:
             raise ValueError(f"{name!r} is not there as a whole")

@@ -16,7 +16,7 @@ from voxloom._errors import (
     PreparedError,
     ProbabilityError,
     UnknownFormatError,
-    VolumeReadError,
+    VolumeNotFoundError,
     VoxloomError,
 )
 from voxloom.io import (
@@ -203,22 +203,15 @@ class VolumeCache:
         try:
             visit = _Visit.of(image, as_decoded, due)
             key = self._key(visit)
-            found = self._kept(image, key)
+            found = None if key is None else self.folder.find(key)
         except OSError:  # whatever is wrong with the file, decoding it says it better
             return image
-        if key is None or found is None:
+        kept = None if found is None else _reading(image, *found)
+        if key is None or kept is None:
             return self._decoded(visit, key)
         if self.folder.limit is not None:
             self.folder.mark(key, due[1])
-        return found
-
-    def _kept(self, image: Image, key: str | None) -> Image | None:
-        """Return an image that reads the entry of this name, or None where there is none."""
-        found = None if key is None else self.folder.find(key)
-        try:
-            return None if found is None else _reading(image, *found)
-        except VolumeReadError:  # another process removed it meanwhile
-            return None
+        return kept
 
     def _key(self, visit: _Visit) -> str | None:
         """Return the name of a volume, or None where decoding it tells, and it is not there."""
@@ -244,13 +237,14 @@ class VolumeCache:
             elif key is not None:
                 voxels = source.read()
                 self._save(key, voxels, visit)
-            found = self._kept(image, key)
+            found = None if key is None else self.folder.find(key)
         except VoxloomError:
             raise
         except OSError as error:
             _warn_once(self.folder.root, error.strerror or str(error))
-        if found is not None:
-            return found
+        kept = None if found is None else _reading(image, *found)
+        if kept is not None:
+            return kept
         if voxels is None:
             voxels = source.read()
         give_memory("voxels")
@@ -325,15 +319,19 @@ def _to_decode(subject: Subject) -> dict[str, Image]:
     }
 
 
-def _reading(image: Image, place: Path, record: dict[str, Any]) -> Image:
+def _reading(image: Image, place: Path, record: dict[str, Any]) -> Image | None:
+    """Return the image read from its entry, or None where another process just removed that."""
     original, path = image.source, place / VOXELS
     index = place / INDEX if INDEX in record["files"] else None
     copy: VolumeSource
-    if record["reversed"]:
-        copy = PreparedSource(path, original.affine, original.dtype)
-    else:
-        copy = NiftiSource(path)
-    return image.with_source(CachedSource(copy, original, index))
+    try:
+        if record["reversed"]:
+            copy = PreparedSource(path, original.affine, original.dtype)
+        else:
+            copy = NiftiSource(path)
+        return image.with_source(CachedSource(copy, original, index))
+    except VolumeNotFoundError:
+        return None
 
 
 def _add_index(entry: UnfinishedEntry, voxels: Array, kind: str) -> None:

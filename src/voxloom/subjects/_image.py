@@ -409,6 +409,7 @@ class Image(Mapping[str, Any]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         copied = self._twin(_metadata=deepcopy(self._metadata, memo))
         if self._array is not None:  # it may have been changed since it was read
+            copied._set(_affine=self.space.affine)  # what reads the copy knows no file
             copied._set_voxels(self._array.copy(order="K"))
         return copied
 
