@@ -523,27 +523,15 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         return cached
 
     def is_current(self, index: int, subject: Subject, visits_ahead: int | None = None) -> bool:
-        """Tell whether `peek` would return a subject that reads what this one reads.
+        """Tell whether `peek` with these arguments would give `subject`, which it gave before.
 
-        Where it would, and there is a cache, that counts as a visit of the subject. Data sets
-        without a cache never say so.
-
-        Parameters
-        ----------
-        index, visits_ahead : int
-            As for `peek`.
-        subject : Subject
-            What `peek` returned before for this index, with all its images.
+        If so, that counts as a visit for the cache. Without a cache it is never so.
         """
-        if self._cache is None:
-            return False
         ahead = len(self) if visits_ahead is None else visits_ahead
-        given = self._subjects[self._checked_index(index)]
-        as_decoded = self._transform is not None
-        current: bool = self._cache.is_current(
+        given, as_decoded = self.dry_iter()[index], self._transform is not None
+        return self._cache is not None and self._cache.is_current(
             given, subject, as_decoded=as_decoded, visits_ahead=ahead
         )
-        return current
 
     def dry_iter(self) -> Sequence[Subject]:
         """Return the subjects as they were given, without reading anything."""
