@@ -59,7 +59,7 @@ def test_a_slow_stage_of_the_workers_is_named(
 
 
 def test_packed_files_that_take_long_to_unpack_are_named(tmp_path: Path) -> None:
-    """One worker: what two wait for a free core counts as reading where others are at work."""
+    """One worker: more would wait for their tiny patches to be shipped."""
     voxels = np.random.default_rng(0).integers(0, 4000, (1, 128, 128, 64), dtype=np.int16)
     path = tmp_path / "t1.nii.gz"
     ScalarImage(tensor=voxels).save(path)

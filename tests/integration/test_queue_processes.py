@@ -18,8 +18,8 @@ from voxloom.io import write_zarr
 START = f"""
 import gc, os, signal, sys, warnings
 warnings.simplefilter("ignore", UserWarning)  # batches of so few subjects are not mixed
-sys.path.insert(0, {str(Path(__file__).parents[1] / "loading")!r})
-import changing
+sys.path[:0] = {[str(Path(__file__).parents[1] / "loading"), str(Path(__file__).parent)]!r}
+import changing, shared_memory
 from voxloom import Queue, SubjectsDataset, UniformSampler
 
 def make(transform=None, count=6, **options):
@@ -163,7 +163,7 @@ if __name__ == "__main__":
     with make() as queue:  # what multiprocessing starts once, and keeps
         list(queue.batches(4))
     del queue
-    fds, shm, threads = kinds(), sorted(os.listdir("/dev/shm")), threading.active_count()
+    fds, shm, threads = kinds(), shared_memory.names(), threading.active_count()
     queue = make()
     list(queue.batches(4))
     pids = workers(queue)
@@ -171,7 +171,7 @@ if __name__ == "__main__":
     {end}
     say(*pids)
     assert kinds() == fds, (fds, kinds())
-    assert sorted(os.listdir("/dev/shm")) == shm
+    assert shared_memory.names() == shm
     assert threading.active_count() == threads
     say("clean")
     for pid in pids:

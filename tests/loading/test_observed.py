@@ -85,6 +85,24 @@ def test_what_is_measured_after_a_replay_is_all_of_the_training_and_none_of_the_
     assert total.seconds["crop"] > before.seconds.get("crop", 0.0)
 
 
+def test_replay_and_simulate_take_the_size_of_batches_from_what_was_asked_for(
+    make_queue: MakeQueue, sign: Callable[..., list[str]]
+) -> None:
+    queue, other = make_queue(), make_queue()
+    assert [len(batch["index_ini"]) for batch in queue.replay(2)] == [1] * 15
+    assert queue.simulate().steps == 15
+    for ours, theirs in ((queue, DataLoader(queue, batch_size=6)), (other, other.batches(6))):
+        assert [len(batch["index_ini"]) for batch in theirs] == [6, 6, 3]
+        assert [len(batch["index_ini"]) for batch in ours.replay(2)] == [6, 6, 6]
+        assert ours.simulate(max_length=4).steps == 3
+    assert sign(queue.replay(1, steps=2)) == 2 * sign(queue.batches(6))[:1]
+
+
+def test_a_queue_shows_how_it_was_asked_to_shuffle(make_queue: MakeQueue) -> None:
+    queue = make_queue(shuffle_subjects=False)
+    assert (queue.shuffle_subjects, queue.shuffle_patches) == (False, True)
+
+
 def test_replay_in_the_middle_of_an_epoch_is_refused(make_queue: MakeQueue) -> None:
     queue = make_queue()
     batches = queue.batches(4)

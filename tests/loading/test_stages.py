@@ -1,3 +1,10 @@
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
 from voxloom.loading import _stages
@@ -8,7 +15,7 @@ class Clock:
     """Time that passes only when it is told to, for the wall and for the processor."""
 
     def __init__(self) -> None:
-        self.wall_s = self.processor_s = 0.0
+        self.wall_s = self.processor_s = self.in_line_s = 0.0
 
     def perf_counter(self) -> float:
         return self.wall_s
@@ -16,29 +23,31 @@ class Clock:
     def thread_time(self) -> float:
         return self.processor_s
 
-    def spend(self, wall_s: float, processor_s: float = 0.0) -> None:
+    def spend(self, wall_s: float, processor_s: float = 0.0, in_line_s: float = 0.0) -> None:
         self.wall_s += wall_s
         self.processor_s += processor_s
+        self.in_line_s += in_line_s
 
 
 @pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def passing(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(_stages, "time", clock)
+    monkeypatch.setattr(_stages, "_seconds_in_line", lambda: clock.in_line_s)
     return clock
 
 
-def test_a_stage_adds_up_over_calls_until_it_is_asked_for(time: Clock) -> None:
+def test_a_stage_adds_up_over_calls_until_it_is_asked_for(passing: Clock) -> None:
     clock = StageClock()
     for _ in range(2):
-        clock.run("crop", lambda: time.spend(2))
+        clock.run("crop", lambda: passing.spend(2))
     assert clock.take() == {"crop": 4}
     assert clock.take() == {}
 
 
-def test_an_exception_says_its_stage_and_the_time_still_counts(time: Clock) -> None:
+def test_an_exception_says_its_stage_and_the_time_still_counts(passing: Clock) -> None:
     def work() -> None:
-        time.spend(3)
+        passing.spend(3)
         raise ZeroDivisionError("here")
 
     clock = StageClock()
@@ -48,15 +57,46 @@ def test_an_exception_says_its_stage_and_the_time_still_counts(time: Clock) -> N
     assert clock.take() == {"locate": 3}
 
 
-def test_the_part_of_loading_that_computes_is_decoding(time: Clock) -> None:
+def test_the_part_of_loading_that_computes_is_decoding(passing: Clock) -> None:
     clock = StageClock()
-    clock.run_load(lambda: time.spend(5, processor_s=2))
+    clock.run_load(lambda: passing.spend(5, processor_s=2))
     assert clock.take() == {"read": 3, "decode": 2}
 
 
-def test_decoding_never_takes_longer_than_loading(time: Clock) -> None:
+def test_waiting_for_a_core_is_no_reading(passing: Clock) -> None:
     clock = StageClock()
-    clock.run_load(lambda: time.spend(5, processor_s=6))
+    clock.run_load(lambda: passing.spend(7, processor_s=2, in_line_s=4))
+    assert clock.take() == {"read": 1, "decode": 6}
+
+
+@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="the system says not")
+def test_threads_that_share_a_core_wait_for_it_and_one_that_sleeps_does_not() -> None:
+    def compute() -> float:
+        before, until = _stages._seconds_in_line(), time.thread_time() + 0.1
+        while time.thread_time() < until:
+            pass
+        return _stages._seconds_in_line() - before
+
+    def sleep() -> float:
+        before = _stages._seconds_in_line()
+        time.sleep(0.2)
+        return _stages._seconds_in_line() - before
+
+    command = [sys.executable, "-c", "while True: pass"]
+    core = min(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(1, initializer=lambda: os.sched_setaffinity(0, {core})) as thread:
+        other = thread.submit(subprocess.Popen, command).result()  # on the same core as its parent
+        try:
+            assert thread.submit(compute).result() > 0.03
+        finally:
+            other.kill()
+            other.wait()
+        assert thread.submit(sleep).result() < 0.1
+
+
+def test_decoding_never_takes_longer_than_loading(passing: Clock) -> None:
+    clock = StageClock()
+    clock.run_load(lambda: passing.spend(5, processor_s=6))
     assert clock.take() == {"read": 0, "decode": 5}
 
 

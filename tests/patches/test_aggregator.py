@@ -180,6 +180,18 @@ def test_batches_with_gradients_and_of_one_patch_are_taken(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_batches_may_be_arrays(mode):
+    volume = torch.rand(2, 9, 8, 7)
+    sampler = make_sampler((9, 8, 7), 5, 2)
+    aggregator = GridAggregator(sampler, mode)
+    for location in sampler.locations:
+        i, j, k, *fin = location
+        patch = volume.numpy()[None, :, i : fin[0], j : fin[1], k : fin[2]]
+        aggregator.add_batch(patch, location[None])
+    assert torch.allclose(aggregator.get_output_tensor(), volume)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_places_that_were_added_again_count_once(mode):
     volume = torch.rand(1, 9, 8, 7)
     sampler = make_sampler((9, 8, 7), 5, 2)

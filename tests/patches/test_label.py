@@ -201,6 +201,8 @@ def test_labels_near_the_border_only_say_so() -> None:
         ({1: 0, 2: 0}, "at least one of label_probabilities is above 0, got {1: 0, 2: 0}"),
         ({}, "at least one of label_probabilities is above 0, got {}"),
         ({"a": 1}, "the keys of label_probabilities are integers, got 'a'"),
+        ({1.5: 1}, "the keys of label_probabilities are integers, got 1.5"),
+        ({True: 1}, "the keys of label_probabilities are integers, got True"),
         ([0, 1], "label_probabilities is a mapping of labels to numbers"),
     ],
 )
@@ -227,6 +229,13 @@ def test_the_probability_map_without_probabilities_is_the_foreground() -> None:
     labels = four_labels()
     shown = LabelSampler(3).get_probability_map(subject_of(labels))
     assert torch.equal(shown, torch.from_numpy(labels > 0).float())
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.uint8, float, torch.tensor])
+def test_keys_may_be_labels_as_they_were_found_in_a_map(kind: Any) -> None:
+    sampler = LabelSampler(3, "seg", {kind(2): 1, kind(0): 3})
+    assert sampler.label_probabilities == {0: 3.0, 2: 1.0}
+    assert all(type(label) is int for label in sampler.label_probabilities)
 
 
 def test_given_probabilities_are_copied() -> None:

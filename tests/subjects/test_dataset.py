@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Subset, random_split
 
 from voxloom.subjects import ScalarImage, Subject, SubjectsDataset, load_copy
 
@@ -95,6 +96,30 @@ def test_a_data_set_is_a_sequence_in_the_order_given() -> None:
     assert (dataset[-1].number, dataset[torch.tensor(1)].number) == (2, 1)
     assert list(dataset.dry_iter()) == given
     assert "3 subjects" in repr(dataset)
+
+
+@pytest.mark.parametrize("kind", [list, SubjectsDataset])
+def test_a_random_split_is_a_data_set(kind: Any, write: Any) -> None:
+    given = [Subject(t1=ScalarImage(write(f"{number}.nii")), number=number) for number in range(5)]
+    parts = random_split(kind(given), (3, 2), torch.Generator().manual_seed(1))
+    datasets = [SubjectsDataset(part, lambda subject: subject.replace(seen=1)) for part in parts]
+    assert [len(dataset) for dataset in datasets] == [3, 2]
+    assert {item.number for dataset in datasets for item in dataset} == set(range(5))
+    assert all(subject in given for dataset in datasets for subject in dataset.dry_iter())
+    assert not any(subject.t1.is_loaded for subject in given)
+    assert datasets[0][0].seen == 1
+
+
+def test_a_data_set_of_transformed_subjects_keeps_what_the_transform_gave() -> None:
+    inner = SubjectsDataset(subjects(2), lambda subject: subject.replace(seen=1))
+    assert [item.seen for item in SubjectsDataset(inner)] == [1, 1]
+    assert SubjectsDataset(Subset(inner, [1]))[0].number == 1
+
+
+def test_data_sets_are_added_one_after_the_other() -> None:
+    first = SubjectsDataset(subjects(2), lambda subject: subject.replace(number=9))
+    both = first + SubjectsDataset(subjects(3))
+    assert [both[index].number for index in range(len(both))] == [9, 9, 0, 1, 2]
 
 
 def test_the_list_given_can_change_without_changing_the_data_set() -> None:

@@ -69,6 +69,26 @@ def test_data_is_a_tensor_over_the_memory_of_array(write: Any, voxels: Voxels) -
         assert image.tensor.data_ptr() == image.data.data_ptr()
 
 
+def test_data_is_one_tensor_until_the_voxels_are_others(write: Any) -> None:
+    image = ScalarImage(write())
+    first = image.data
+    assert image.data is first is image.tensor is image["data"]
+    assert copy.deepcopy(image).data is not first
+    image.unload()
+    assert not image._loaded
+    assert image.data is not first
+    assert torch.equal(image.data, first)
+    assert pickle.loads(pickle.dumps(image)).data is not first
+
+
+def test_numpy_takes_an_image_as_its_voxels(voxels: Voxels) -> None:
+    image = ScalarImage(tensor=voxels)
+    assert np.shares_memory(np.asarray(image), voxels)
+    assert not np.shares_memory(np.array(image), voxels)
+    assert np.asarray(image, dtype=np.float64).dtype == np.float64
+    assert np.allclose(np.mean(image), voxels.mean())
+
+
 def test_a_tensor_or_array_is_not_copied(voxels: Voxels) -> None:
     tensor = torch.zeros(1, 4, 5, 6)
     assert ScalarImage(tensor=tensor).data.data_ptr() == tensor.data_ptr()

@@ -72,6 +72,7 @@ class ObservedQueue(Dataset[Subject], ABC):
     samples_per_volume: int
     num_workers: int
     sampler: PatchSampler | GridSampler
+    _batch_size: int = 1
     _delivered: int
     _dispatcher: Dispatcher | None
     _executor: Choice
@@ -84,6 +85,10 @@ class ObservedQueue(Dataset[Subject], ABC):
     _run: RunPlan
     _start_method: StartMethod
     _subjects: Sequence[Subject | None]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the patches in an epoch."""
 
     @abstractmethod
     def plan(self, epoch: int) -> EpochPlan:
@@ -110,6 +115,16 @@ class ObservedQueue(Dataset[Subject], ABC):
     @abstractmethod
     def _work(self) -> WorkSpec:
         """Return what workers are told."""
+
+    @property
+    def shuffle_subjects(self) -> bool:
+        """Whether each epoch visits the subjects in an order of its own."""
+        return self._run.options.shuffle_subjects
+
+    @property
+    def shuffle_patches(self) -> bool:
+        """Whether patches are mixed."""
+        return self._run.options.shuffle_patches
 
     def stats(self) -> QueueStats:
         """Return what was measured so far; print it for a table. See `QueueStats`."""
@@ -184,8 +199,8 @@ class ObservedQueue(Dataset[Subject], ABC):
         self,
         num_batches: int,
         *,
-        batch_size: int,
-        steps: int,
+        batch_size: int | None = None,
+        steps: int | None = None,
         device: torch.device | str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Yield the next few batches again and again, to learn how fast the trainer can be.
@@ -197,10 +212,10 @@ class ObservedQueue(Dataset[Subject], ABC):
         ----------
         num_batches : int
             How many batches are kept in memory.
-        batch_size : int
-            Patches in a batch.
-        steps : int
-            How many batches are yielded in all.
+        batch_size : int, optional
+            Patches in a batch. By default as many as were last asked for, at first 1.
+        steps : int, optional
+            How many batches are yielded in all. By default as many as an epoch has.
         device : torch.device, optional
             Where the kept batches lie.
 
@@ -210,7 +225,8 @@ class ObservedQueue(Dataset[Subject], ABC):
             In the middle of an epoch that a loop has begun.
         """
         whole("num_batches", num_batches, least=1)
-        whole("steps", steps, least=0)
+        size = self._size_of_batches(batch_size)
+        count = -(-len(self) // size) if steps is None else whole("steps", steps, least=0)
         if self._is_open:
             raise QueueError(
                 "replay before or after an epoch, not in the middle of one; or make another queue"
@@ -218,15 +234,15 @@ class ObservedQueue(Dataset[Subject], ABC):
         state, meter = self.state_dict(), self._meter
         self._measure_with(Meter())  # these batches are no training
         try:
-            kept = list(itertools.islice(self.batches(batch_size, device), num_batches))
+            kept = list(itertools.islice(self.batches(size, device), num_batches))
         finally:
             self.load_state_dict(state)
             self._measure_with(meter)
-        return itertools.islice(itertools.cycle(kept), steps)
+        return itertools.islice(itertools.cycle(kept), count)
 
     def simulate(
         self,
-        batch_size: int,
+        batch_size: int | None = None,
         *,
         max_length: int | None = None,
         samples_per_volume: int | None = None,
@@ -236,7 +252,8 @@ class ObservedQueue(Dataset[Subject], ABC):
         """Return what an epoch would be like with other settings, without touching data.
 
         The plan gives memory, loads and how mixed batches are. What was measured so far, or a
-        `Pace`, gives an estimate of how long the trainer would wait.
+        `Pace`, gives an estimate of how long the trainer would wait. Batches are as large as those
+        that were last asked for, unless `batch_size` says otherwise.
 
         Examples
         --------
@@ -249,7 +266,7 @@ class ObservedQueue(Dataset[Subject], ABC):
         >>> few < queue.simulate(batch_size=8, max_length=128).mixing.distinct_mean
         True
         """
-        whole("batch_size", batch_size, least=1)
+        size = self._size_of_batches(batch_size)
         length = self.max_length if max_length is None else max_length
         whole("max_length", length, least=self._run.epochs.share.lanes)
         samples = self.samples_per_volume if samples_per_volume is None else samples_per_volume
@@ -266,14 +283,15 @@ class ObservedQueue(Dataset[Subject], ABC):
         return simulate_epoch(
             epochs.plan(self._epoch),
             scale_memory(self.memory(), self._num_slots(), slots, self.num_workers, workers),
-            batch_size=batch_size,
+            batch_size=size,
             slots=slots,
             workers=workers,
             alone=self._run.options.takes_single_patches,
-            pace=Pace.measured(self.stats().total, batch_size)
-            if pace is None
-            else check_pace(pace),
+            pace=Pace.measured(self.stats().total, size) if pace is None else check_pace(pace),
         )
+
+    def _size_of_batches(self, given: int | None) -> int:
+        return self._batch_size if given is None else whole("batch_size", given, least=1)
 
     def _show_live(self, verbose: bool | str) -> None:
         """Open the live page where that is asked for, until the queue is closed or gone."""
@@ -300,6 +318,8 @@ class ObservedQueue(Dataset[Subject], ABC):
         self._is_fresh = False
 
     def _note_batch(self, count: int) -> None:
+        if self._delivered == 0 or count > self._batch_size:  # the last of an epoch may be small
+            self._batch_size = count
         plan = self.plan(self._epoch)
         subjects = plan.subjects[self._delivered : self._delivered + count]
         self._meter.note_batch(plan, subjects)

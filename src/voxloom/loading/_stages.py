@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 KEPT: Final = "kept"
 """No stage: how long a report waited, by intent, for others to be sent with it."""
 
 _T = TypeVar("_T")
+_IN_LINE: Final = Path("/proc/thread-self/schedstat")
 
 
 class StageError(Exception):
@@ -23,9 +25,9 @@ class StageError(Exception):
 class StageClock:
     """Adds up how long each stage takes in one worker, until somebody asks.
 
-    Reading and decoding happen in one call of a library. They are told apart by the processor:
-    the time that loading computes is decoding, the rest is waiting for the disk, the network
-    or a free core, and counts as reading.
+    Reading and decoding happen in one call of a library. They are told apart by the system: the
+    time that loading computes, or could but for a free core, is decoding; the rest is waiting
+    for the disk or the network, and counts as reading.
 
     Parameters
     ----------
@@ -68,11 +70,12 @@ class StageClock:
 
     def run_load(self, work: Callable[[], _T]) -> _T:
         """Do the same for ``"read"``, and tell the time that it computes, ``"decode"``."""
-        start = time.thread_time()
+        start = time.thread_time() + _seconds_in_line()
         try:
             return self.run("read", work)
         finally:
-            computed = min(time.thread_time() - start, self._seconds["read"])
+            ready = time.thread_time() + _seconds_in_line() - start
+            computed = min(ready, self._seconds["read"])
             self._add("decode", computed)
             self._add("read", -computed)
 
@@ -83,3 +86,11 @@ class StageClock:
 
     def _add(self, stage: str, seconds: float) -> None:
         self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
+
+
+def _seconds_in_line() -> float:
+    """Return how long this thread was ready and had no core; 0 where the system does not say."""
+    try:
+        return int(_IN_LINE.read_bytes().split()[1]) * 1e-9  # its second number, in nanoseconds
+    except (OSError, ValueError, IndexError):
+        return 0.0

@@ -98,12 +98,12 @@ class GridAggregator:
         if out is not None:
             _check_out(out, self._coverage.spatial_shape, overlap_mode)
 
-    def add_batch(self, batch_tensor: torch.Tensor, locations: Any) -> None:
+    def add_batch(self, batch_tensor: Any, locations: Any) -> None:
         """Put the patches of one batch where they belong.
 
         Parameters
         ----------
-        batch_tensor : (B, C, w, h, d) tensor
+        batch_tensor : (B, C, w, h, d) tensor or array
             What the network returned, of any dtype and on any device.
         locations : (B, 6) int tensor
             ``batch['location']``: where the patches lie.
@@ -120,9 +120,10 @@ class GridAggregator:
                 "add all batches before get_output_tensor, or make a new GridAggregator"
             )
         places = self._places_of(locations)
-        self._check_batch(batch_tensor, len(places))
-        output = self._output or self._start(batch_tensor)
-        for patch, place in zip(batch_tensor.detach().cpu(), places, strict=True):
+        batch = _as_tensor(batch_tensor)
+        self._check_batch(batch, len(places))
+        output = self._output or self._start(batch)
+        for patch, place in zip(batch, places, strict=True):
             self._add_patch(output, patch, place)
             self._coverage.add(place)
 
@@ -253,6 +254,12 @@ class GridAggregator:
                 voxels /= weights.to(voxels.dtype)
             if self.fill is not None:
                 voxels.masked_fill_(empty, self.fill)
+
+
+def _as_tensor(batch: Any) -> torch.Tensor:
+    import torch
+
+    return torch.as_tensor(batch).detach().cpu()
 
 
 def _check_factor(factor: int, patch_size: Shape3) -> None:

@@ -266,19 +266,27 @@ def _parse_probabilities(given: Any) -> dict[int, float]:
             f"label_probabilities is a mapping of labels to numbers, e.g. {{1: 2, 2: 1}}; "
             f"got {given!r}"
         )
+    shares: dict[int, float] = {}
     for label, share in given.items():
-        if not is_whole(label):
-            raise ProbabilityError(
-                f"the keys of label_probabilities are integers, got {label!r} in {dict(given)}"
-            )
         if not _is_share(share):
             raise ProbabilityError(
                 f"label_probabilities are 0 or more, and finite; label {label} has {share!r}"
             )
-    if not any(share > 0 for share in given.values()):
+        shares[_whole_label(label, given)] = float(share)
+    if not any(share > 0 for share in shares.values()):
         raise ProbabilityError(f"at least one of label_probabilities is above 0, got {dict(given)}")
     # Sorted, so that the order in which they are written does not change the patches.
-    return {int(label): float(given[label]) for label in sorted(given)}
+    return dict(sorted(shares.items()))
+
+
+def _whole_label(label: Any, given: Mapping[Any, Any]) -> int:
+    """Return a label as an integer: np.unique of a map that was read as float gives 1.0."""
+    value = label.item() if hasattr(label, "item") else label
+    if not is_whole(value) and not (isinstance(value, float) and value.is_integer()):
+        raise ProbabilityError(
+            f"the keys of label_probabilities are integers, got {label!r} in {dict(given)}"
+        )
+    return int(value)
 
 
 def _is_share(value: Any) -> bool:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from threading import get_ident
 from typing import Any, Final, final
 
 from voxloom.prepared._cache_entry import VOXELS, UnfinishedEntry
@@ -71,7 +72,7 @@ class CacheFolder:
         """Remember the key of the files in this state."""
         with suppress(OSError):
             noted = self.root / "stamps" / stamp
-            unfinished = noted.with_name(f".{stamp}.{os.getpid()}")
+            unfinished = noted.with_name(f".{stamp}.{os.getpid()}.{get_ident()}")
             unfinished.write_text(key, "ascii")
             unfinished.replace(noted)
 

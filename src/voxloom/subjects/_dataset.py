@@ -21,6 +21,7 @@ from voxloom.subjects._layout_glob import read_glob
 from voxloom.subjects._layout_msd import read_msd
 from voxloom.subjects._layout_nnunet import read_nnunet
 from voxloom.subjects._layout_table import Table, read_table, types_of, write_table
+from voxloom.subjects._listed import listed
 from voxloom.subjects._split import fold_shares, split_indices
 from voxloom.subjects._subject import Subject, as_subject
 
@@ -36,7 +37,7 @@ class SubjectsDataset:
     Parameters
     ----------
     subjects : iterable of Subject
-        The subjects, in order.
+        The subjects, in order; or a torch Subset of them, as `random_split` gives.
     transform : callable, optional
         Takes the loaded subject and returns a subject.
     load_getitem : bool
@@ -72,13 +73,7 @@ class SubjectsDataset:
         cache: str | PathLike[str] | None = None,
         cache_limit: int | None = None,
     ) -> None:
-        if not isinstance(subjects, Iterable):
-            raise SubjectError(f"a data set is made of subjects, got {type(subjects).__name__}")
-        self._subjects = list(subjects)
-        if not self._subjects:
-            raise SubjectError("a data set has at least one subject, got none")
-        for index, subject in enumerate(self._subjects):
-            as_subject(subject, f"item {index} of the subjects")
+        self._subjects = listed(subjects)
         self.set_transform(transform)
         self.load_getitem = load_getitem
         self.set_cache(cache, cache_limit)
@@ -552,6 +547,12 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
     def __iter__(self) -> Iterator[Subject]:
         return (self[index] for index in range(len(self)))
+
+    def __add__(self, other: Any) -> Any:
+        from torch.utils.data import ConcatDataset
+
+        both: list[Any] = [self, other]
+        return ConcatDataset(both)
 
     def __repr__(self) -> str:
         return f"SubjectsDataset({len(self)} subjects, transform={self._transform!r})"

@@ -87,7 +87,7 @@ class Image(Mapping[str, Any]):
     ((1, 4, 5, 6), (4, 5, 6), (1.0, 1.0, 1.0))
     """
 
-    __slots__ = (*_FIELDS, "__weakref__")
+    __slots__ = (*_FIELDS, "__weakref__", "_tensor")
     _default_type: str | None = None
 
     _affine: Affine | None
@@ -97,6 +97,7 @@ class Image(Mapping[str, Any]):
     _path: Paths | None
     _reader: Reader | None
     _source: VolumeSource | None
+    _tensor: torch.Tensor | None
     _type: str
 
     def __init__(
@@ -270,6 +271,10 @@ class Image(Mapping[str, Any]):
         return self._array is not None
 
     @property
+    def _loaded(self) -> bool:  # the name that scripts of the field ask for
+        return self.is_loaded
+
+    @property
     def array(self) -> Array:
         """The voxels, ``(C, W, H, D)``, decoded at the first call and then kept."""
         if self._array is None:
@@ -282,7 +287,11 @@ class Image(Mapping[str, Any]):
         """The voxels as a tensor ``(C, W, H, D)`` over the same memory as `array`."""
         import torch
 
-        return torch.from_numpy(self.array)
+        tensor = self._tensor
+        if tensor is None:
+            tensor = torch.from_numpy(self.array)
+            self._set(_tensor=tensor)
+        return tensor
 
     @property
     def tensor(self) -> torch.Tensor:
@@ -364,6 +373,10 @@ class Image(Mapping[str, Any]):
         ((10, 5, 10), [0.0, 2.0, 0.0])
         """
         return self.with_data(self.read(box).copy(order="K"), self.space.crop(box).affine)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        array = self.array if dtype is None else self.array.astype(dtype, copy=False)
+        return array.copy() if copy else array
 
     def numpy(self) -> Array:
         """Return the voxels as an array over the same memory as `data`."""
@@ -478,6 +491,8 @@ class Image(Mapping[str, Any]):
         return twin
 
     def _set(self, **values: Any) -> None:
+        if "_array" in values:  # other voxels, or none
+            values.setdefault("_tensor", None)
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
