@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, final
@@ -156,17 +155,9 @@ def _turn(index: Index3) -> Index3:
 
 @lru_cache(maxsize=_CACHED_ARRAYS)
 def _read_array(path: str, name: str, stamp: FileStamp) -> npt.NDArray[Any] | None:
-    with reading(path), decoding(path, "NumPy"):
-        stored = _open_arrays(path, stamp)
+    with reading(path), decoding(path, "NumPy"), np.load(Path(path), allow_pickle=False) as stored:
         if name not in stored:
             return None
         array: npt.NDArray[Any] = stored[name]
     array.setflags(write=False)
     return array
-
-
-@lru_cache(maxsize=1)
-def _open_arrays(path: str, stamp: FileStamp) -> Mapping[str, npt.NDArray[Any]]:
-    """Return the arrays of a file, read when they are asked for: a sampler asks for a dozen."""
-    stored: Mapping[str, npt.NDArray[Any]] = np.load(Path(path), allow_pickle=False)
-    return stored
