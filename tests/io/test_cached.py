@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxloom._errors import VolumeNotFoundError
 from voxloom.geometry import Box
 from voxloom.io import CachedSource, NiftiSource, write_nifti
 from voxloom.testing._reader_contract import check_reader
@@ -44,3 +45,26 @@ def test_pickled_it_reads_the_original_where_the_copy_is_gone(
     assert len(data) < 3000  # no voxels
     shutil.rmtree(tmp_path / "copies")
     np.testing.assert_array_equal(pickle.loads(data).read(BOX), original.read(BOX))
+
+
+def test_what_was_let_go_of_is_held_again_once_it_is_read(
+    tmp_path: Path, original: NiftiSource, copy: NiftiSource
+) -> None:
+    source, expected = CachedSource(copy, original), original.read(BOX)
+    source.release()
+    np.testing.assert_array_equal(source.read(BOX), expected)
+    shutil.rmtree(tmp_path / "copies")
+    Path(original.path).unlink()
+    np.testing.assert_array_equal(source.read(BOX), expected)
+
+
+def test_what_was_let_go_of_cannot_be_held_when_it_is_gone_and_is_read_from_the_original(
+    tmp_path: Path, original: NiftiSource, copy: NiftiSource
+) -> None:
+    source = CachedSource(copy, original)
+    source.release()
+    assert source.copy_path == str(tmp_path / "copies" / "copy.nii")
+    shutil.rmtree(tmp_path / "copies")
+    with pytest.raises(VolumeNotFoundError, match=r"copy\.nii: there is no such file"):
+        source.hold()
+    np.testing.assert_array_equal(source.read(BOX), original.read(BOX))

@@ -5,17 +5,25 @@ from __future__ import annotations
 import pytest
 from changing import make_subjects
 
+from voxloom.io import ArraySource
 from voxloom.loading import _shelf
 from voxloom.loading._shelf import Shelf
 from voxloom.loading._slots import Layout
 from voxloom.loading._work import Opened
 
 
-def opened(*, is_lasting: bool, side: int = 10) -> Opened:
+def opened(*, is_lasting: bool, side: int = 10, is_cached: bool = False) -> Opened:
     shape = side, side, side
     subject = make_subjects(1)[0]
     layout = Layout((), 0)
-    return Opened(subject, layout, lambda patch, epoch: (0, 0, 0), shape, is_lasting=is_lasting)
+    return Opened(
+        subject,
+        layout,
+        lambda patch, epoch: (0, 0, 0),
+        shape,
+        is_lasting=is_lasting,
+        is_cached=is_cached,
+    )
 
 
 def kept(shelf: Shelf, subjects: range, epoch: int = 0) -> list[int]:
@@ -34,6 +42,37 @@ def test_what_was_decoded_is_kept_for_its_epoch_until_the_next_is_asked_for() ->
     assert shelf.take(4, epoch=0) is one
     assert shelf.take(4, epoch=1) is None
     assert shelf.take(4, epoch=0) is None
+
+
+def test_what_a_cache_gave_is_kept_but_looked_at_again_at_each_visit() -> None:
+    shelf, one = Shelf(), opened(is_lasting=True, is_cached=True)
+    shelf.put(4, 0, one)
+    assert shelf.take(4, epoch=0) is one  # the same visit
+    assert shelf.take(4, epoch=1) is None
+    assert shelf.take(4, epoch=0) is None
+    assert shelf.kept(4) is one
+
+
+def test_what_was_opened_anew_takes_the_place_of_what_was_kept() -> None:
+    shelf = Shelf()
+    first, second, decoded = (
+        opened(is_lasting=lasting, is_cached=lasting) for lasting in (True, True, False)
+    )
+    for one, kept_then in ((first, first), (second, second), (decoded, None)):
+        shelf.put(4, 0, one)
+        assert shelf.kept(4) is kept_then
+        assert shelf.take(4, epoch=0) is one
+
+
+def test_pages_of_a_cache_are_let_go_of_between_visits(monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[ArraySource] = []
+    monkeypatch.setattr(ArraySource, "release", lambda source: released.append(source))
+    shelf, one = Shelf(), opened(is_lasting=True, is_cached=True)
+    shelf.put(4, 0, one)
+    shelf.put(4, 0, one)
+    assert released == []
+    shelf.take(5, epoch=0)
+    assert released == [image.source for image in one.subject.get_images(intensity_only=False)]
 
 
 def test_the_least_recently_used_go_first(monkeypatch: pytest.MonkeyPatch) -> None:

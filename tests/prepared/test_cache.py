@@ -181,6 +181,69 @@ def test_a_file_that_changes_is_decoded_again(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache" / "volumes").iterdir())) == 2  # told by their bytes
 
 
+class CountingSampler(UniformSampler):
+    """Counts how many subjects are opened anew."""
+
+    prepared = 0
+
+    def prepare(self, subject: Subject) -> Any:
+        self.prepared += 1
+        return super().prepare(subject)
+
+
+def test_a_subject_of_a_cache_is_opened_once_and_a_change_of_its_file_is_noticed_in_between(
+    tmp_path: Path,
+) -> None:
+    subjects = [subject.without("seg", "weights") for subject in write_subjects(tmp_path)]
+    changed = tmp_path / "2_t1.nii.gz"
+    contents = [changed.read_bytes()]
+    write_nifti(changed, np.full(SHAPE, 7, np.int16), AFFINE)
+    contents.append(changed.read_bytes())
+    sampler = CountingSampler(6)
+    dataset = SubjectsDataset(subjects, cache=tmp_path / "cache")
+    with Queue(dataset, 8, 3, sampler, num_workers=0, seed=5) as queue:
+        highest = []
+        for content in (0, 0, 1, 1, 0):
+            if changed.read_bytes() != contents[content]:
+                changed.write_bytes(contents[content])
+            patches = [patch for patch in queue.batches(1) if patch["number"][0] == 2]
+            highest.append(max(int(patch["t1"]["data"].max()) for patch in patches))
+    assert [value == 7 for value in highest] == [False, False, True, True, False]
+    assert sampler.prepared == 5 + 2
+
+
+def test_a_subject_that_was_removed_between_epochs_is_opened_and_kept_again(
+    tmp_path: Path,
+) -> None:
+    subjects = [subject.without("seg", "weights") for subject in write_subjects(tmp_path)]
+    sampler, volumes = CountingSampler(6), tmp_path / "cache" / "volumes"
+    dataset = SubjectsDataset(subjects, cache=tmp_path / "cache")
+    with Queue(dataset, 8, 3, sampler, num_workers=0, seed=5) as queue:
+        for opened in (5, 6, 6):
+            assert sum(len(batch["number"]) for batch in queue.batches(3)) == 15
+            assert sampler.prepared == opened
+            assert len(list(volumes.iterdir())) == 5
+            if opened == 5:
+                shutil.rmtree(next(volumes.iterdir()))
+
+
+def test_a_limit_is_kept_by_its_rule_where_subjects_stay_open(tmp_path: Path) -> None:
+    subjects = [subject.without("seg", "weights") for subject in write_subjects(tmp_path)]
+    _ = SubjectsDataset(subjects[:1], cache=tmp_path / "one")[0]
+    (entry,) = (tmp_path / "one" / "volumes").iterdir()
+    room = sum(file.stat().st_size for file in entry.iterdir()) * 6
+    dataset = SubjectsDataset(subjects, cache=tmp_path / "cache", cache_limit=room)
+    sampler = CountingSampler(6)
+    with Queue(dataset, 8, 3, sampler, num_workers=0, seed=5) as queue:
+        for epoch in range(3):
+            _ = [batch["t1"]["data"].sum() for batch in queue.batches(3)]
+            assert (tmp_path / "cache" / "clock").stat().st_size == 5 * (epoch + 1)
+    assert sampler.prepared == 5
+    dues = [file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("subject.json")]
+    assert len(dues) == 5
+    assert all(15 < due <= 15 + 10 for due in dues)
+
+
 def test_a_file_that_moved_is_known_by_its_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,7 +58,23 @@ class CachedSource(VolumeSource):
         self.chunk_shape = copy.chunk_shape
         self._copy, self._original = copy, original
         self._index = None if index is None else os.fspath(index)
-        self._mapped: Array | None = copy.read()
+        self._mapped: Array | None = None
+        self.hold()
+
+    @property
+    def copy_path(self) -> str | None:
+        """The file that is read."""
+        return self._copy.path
+
+    def hold(self) -> None:
+        """Map the file of the copy, which may then be removed.
+
+        Raises
+        ------
+        VolumeReadError
+            If it is gone already.
+        """
+        self._mapped = self._copy.read()
 
     def read(self, box: Box | None = None) -> Array:
         """Return the voxels in `box`, or all: a read-only view, or the original's."""
@@ -67,6 +83,8 @@ class CachedSource(VolumeSource):
             if isinstance(self._copy, NiftiSource):
                 self._copy.prefetch(box)
         try:
+            if self._mapped is None:
+                self.hold()
             voxels = self._copy.read(box)
         except VolumeReadError:
             if self._mapped is None:
@@ -75,9 +93,13 @@ class CachedSource(VolumeSource):
         return voxels if voxels.dtype == self.dtype else voxels.view(self.dtype)
 
     def release(self) -> None:
-        """Let go of pages of the copy, if that is still there."""
+        """Let go of pages of the copy, if that is still there, and of its file until `hold`.
+
+        A map holds a descriptor, of which a process has few.
+        """
         with suppress(VolumeReadError):
             self._copy.release()
+        self._mapped = None
 
     def stored_array(self, name: str) -> npt.NDArray[Any] | None:
         """Return a part of the index beside the copy, or None. See `PreparedSource`."""

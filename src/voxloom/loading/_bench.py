@@ -70,8 +70,9 @@ class Bench:
         start = time.perf_counter()
         opened = self._shelf.take(job.subject, job.epoch)
         if opened is None:
-            opened = self._workshop.open(job.subject, job.epoch, job.places[0][0])
-            is_known = False  # what was opened is counted
+            kept = self._shelf.kept(job.subject)
+            opened = self._workshop.open(job.subject, job.epoch, job.places[0][0], kept)
+            is_known = is_known and opened is kept  # what was opened is counted
         self._jobs[job.number] = job, opened
         self._left[job.number] = len(job.places)
         if is_known:

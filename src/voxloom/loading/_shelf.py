@@ -20,7 +20,9 @@ class Shelf:
     """Opened subjects, the least recently used of which goes first.
 
     A subject whose volumes were decoded, or which is another in each epoch, is kept until the
-    next one is opened and no longer: there is never room for two.
+    next one is opened and no longer: there is never room for two. One that is read from a cache
+    is looked at again at each visit, as its files may have changed, and has no pages of them in
+    memory between two.
 
     Examples
     --------
@@ -34,26 +36,40 @@ class Shelf:
         self._last: tuple[tuple[int, int], Opened] | None = None
 
     def take(self, subject: int, epoch: int) -> Opened | None:
-        """Return a subject that is kept; else make room for it."""
-        if subject in self._lasting:
-            self._lasting.move_to_end(subject)
-            return self._lasting[subject]
+        """Return a subject that is kept, and is still as it was; else make room for it."""
+        kept = self.kept(subject)
+        if kept is not None and not kept.is_cached:
+            return kept
         if self._last is not None and self._last[0] == (subject, epoch):
             return self._last[1]
         self._clear_last()  # before the next volume is decoded, not after
         return None
 
+    def kept(self, subject: int) -> Opened | None:
+        """Return a subject as it was when it was opened, in whichever epoch, or None."""
+        if subject in self._lasting:
+            self._lasting.move_to_end(subject)
+        return self._lasting.get(subject)
+
     def put(self, subject: int, epoch: int, opened: Opened) -> None:
         """Keep a subject that is not needed at the moment."""
-        if not opened.is_lasting:
-            self._clear_last()
+        if opened.is_cached or not opened.is_lasting:
+            if self._last is not None and self._last[1] is not opened:
+                self._clear_last()
             self._last = (subject, epoch), opened
-        elif subject not in self._lasting:
+        if self._lasting.get(subject) is opened:
+            return
+        self._remove(subject)
+        if opened.is_lasting:
             self._lasting[subject] = opened
             self._voxels += math.prod(opened.spatial_shape)
             while len(self._lasting) > 1 and self._is_too_much():
-                _, gone = self._lasting.popitem(last=False)
-                self._voxels -= math.prod(gone.spatial_shape)
+                self._remove(next(iter(self._lasting)))
+
+    def _remove(self, subject: int) -> None:
+        gone = self._lasting.pop(subject, None)
+        if gone is not None:
+            self._voxels -= math.prod(gone.spatial_shape)
 
     def _clear_last(self) -> None:
         """Let go of the last subject, and of the pages of a cache that it was read from."""

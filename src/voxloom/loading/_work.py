@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from voxloom._random import Stream
 from voxloom.geometry import Box, Index3, Shape3
+from voxloom.io import CachedSource
 from voxloom.loading._patch_transform import (
     Changed,
     ChangedPatch,
@@ -65,6 +66,8 @@ class Opened:
     ----------
     is_lasting : bool
         Whether it is the same in every epoch, and holds no volume that was decoded for it.
+    is_cached : bool
+        Whether that is so only as long as the files are as they were, and the cache has them.
     """
 
     subject: Subject
@@ -73,6 +76,7 @@ class Opened:
     spatial_shape: Shape3
     border: Index3 = (0, 0, 0)
     is_lasting: bool = False
+    is_cached: bool = False
 
     def outline(self) -> Subject:
         """Return the subject with one voxel an image: what the trainer needs to know of it."""
@@ -92,10 +96,11 @@ class Workshop:
         """Return how long each stage took since the last call."""
         return self._clock.take()
 
-    def open(self, subject: int, epoch: int, place: int = 0) -> Opened:
+    def open(self, subject: int, epoch: int, place: int = 0, kept: Opened | None = None) -> Opened:
         """Read, decode and transform a subject, and prepare the sampler for it.
 
         `place` is that of its first patch in the plan: a cache is told when it is wanted again.
+        What was `kept` of an earlier visit is returned if opening would give the same.
 
         Raises
         ------
@@ -103,12 +108,18 @@ class Workshop:
             Around whatever went wrong.
         """
         run = self._clock.run
+        if kept is not None and self._clock.run_load(
+            lambda: self._is_current(kept.subject, subject, epoch, place)
+        ):
+            return kept
         loaded = self._clock.run_load(lambda: self._load(subject, epoch, place))
         transformed = run("transform", lambda: self._transform(loaded, subject, epoch))
         locate = run("locate", lambda: self._prepare(transformed, subject))
         layout = Layout.of(transformed, self._spec.sampler.patch_size)
-        border, is_lasting = self._border(transformed), self._is_as_given(transformed, subject)
-        return Opened(transformed, layout, locate, transformed.spatial_shape, border, is_lasting)
+        border, is_cached = self._border(transformed), self._is_cached(transformed, subject)
+        is_lasting = is_cached or self._is_as_given(transformed, subject)
+        shape = transformed.spatial_shape
+        return Opened(transformed, layout, locate, shape, border, is_lasting, is_cached)
 
     def locate(self, opened: Opened, patch: int, epoch: int) -> Box:
         """Return where a patch of the subject lies."""
@@ -184,6 +195,29 @@ class Workshop:
         dataset = self._spec.dataset
         return _is_plain(dataset) and subject is dataset.dry_iter()[index]
 
+    def _is_cached(self, subject: Subject, index: int) -> bool:
+        """Tell whether a cache gave what has to be decoded, and nothing was changed since."""
+        dataset = self._spec.dataset
+        if not _is_plain(dataset) or dataset.transform is not None:
+            return False
+        given = dataset.dry_iter()[index]
+        own = [
+            image
+            for name, image in subject.get_images_dict(intensity_only=False).items()
+            if image is not given[name]
+        ]
+        return bool(own) and all(isinstance(image.source, CachedSource) for image in own)
+
+    def _is_current(self, subject: Subject, index: int, epoch: int, place: int) -> bool:
+        current: bool = self._spec.dataset.is_current(
+            index, subject, self._visits_ahead(epoch, place)
+        )
+        return current
+
+    def _visits_ahead(self, epoch: int, place: int) -> int | None:
+        revisits = self._spec.revisits
+        return None if revisits is None else revisits.after(epoch, place)
+
     def _stream(self, domain: str, subject: int) -> Stream:
         return Stream(self._spec.seed, domain, subject)
 
@@ -195,9 +229,7 @@ class Workshop:
             return as_subject(subject, f"item {index} of the data set")
         if dataset.transform is not None and not dataset.load_getitem:
             return lazy_copy(dataset.dry_iter()[index])  # the transform may load and change it
-        revisits = self._spec.revisits
-        ahead = None if revisits is None else revisits.after(epoch, place)
-        subject = dataset.peek(index, ahead)
+        subject = dataset.peek(index, self._visits_ahead(epoch, place))
         return _decode(subject) if dataset.transform is None else load_copy(subject)
 
     def _transform(self, subject: Subject, index: int, epoch: int) -> Subject:

@@ -58,6 +58,13 @@ class _Visit:
     as_decoded: bool
     due: tuple[int, int]
 
+    @classmethod
+    def of(cls, image: Image, as_decoded: bool, due: tuple[int, int] = (0, 0)) -> Self:
+        """Look at the files of an image. An OSError is raised if that is not possible."""
+        files = files_of(image.source)
+        facts = f"{facts_of(image.source)} {image.type} as_decoded={as_decoded}"
+        return cls(image, files, facts, *stamp_key(files, facts), as_decoded, due)
+
     @property
     def streams(self) -> bool:
         """Whether its bytes are read once, in order, into memory that can be used again."""
@@ -133,16 +140,52 @@ class VolumeCache:
         visits_ahead : int
             How many subjects will be asked for until this one is again.
         """
-        wanted = {
-            name: image
-            for name, image in subject.get_images_dict(intensity_only=False).items()
-            if not image.is_loaded and not image.source.reads_regions
-        }
+        wanted = _to_decode(subject)
         if not wanted:
             return subject
         due = self._due(visits_ahead)
         found = {name: self._image(image, as_decoded, due) for name, image in wanted.items()}
         return subject.replace(**found)
+
+    def is_current(
+        self, subject: Subject, cached: Subject, *, as_decoded: bool = False, visits_ahead: int = 0
+    ) -> bool:
+        """Tell whether `through` would give what it gave before, and count a visit if so.
+
+        Parameters
+        ----------
+        subject, as_decoded, visits_ahead
+            As for `through`.
+        cached : Subject
+            What it returned.
+        """
+        wanted = _to_decode(subject)
+        keys = []
+        for name, image in wanted.items():
+            key = self._key_of_same(image, cached[name].source, as_decoded)
+            if key is None:
+                return False
+            keys.append(key)
+        _, due = self._due(visits_ahead)
+        if self.folder.limit is not None:
+            for key in keys:
+                self.folder.mark(key, due)
+        return True
+
+    def _key_of_same(self, image: Image, source: VolumeSource, as_decoded: bool) -> str | None:
+        """Return the name of the entry that a source reads, if it would still be read."""
+        if not isinstance(source, CachedSource):
+            return None
+        try:
+            visit = _Visit.of(image, as_decoded)
+            key = self._key(visit)
+            found = None if key is None else self.folder.find(key)
+            if found is None or str(found[0] / VOXELS) != source.copy_path:
+                return None
+            source.hold()
+        except OSError:  # whatever is wrong, opening the subject again says it better
+            return None
+        return key
 
     def _due(self, visits_ahead: int) -> tuple[int, int]:
         if self.folder.limit is None:
@@ -155,13 +198,10 @@ class VolumeCache:
         return now, now + visits_ahead
 
     def _image(self, image: Image, as_decoded: bool, due: tuple[int, int]) -> Image:
-        files = files_of(image.source)
-        if not files:
+        if not files_of(image.source):
             return image
-        facts = f"{facts_of(image.source)} {image.type} as_decoded={as_decoded}"
         try:
-            stamp, is_settled = stamp_key(files, facts)
-            visit = _Visit(image, files, facts, stamp, is_settled, as_decoded, due)
+            visit = _Visit.of(image, as_decoded, due)
             key = self._key(visit)
             found = None if key is None else self.folder.find(key)
         except OSError:  # whatever is wrong with the file, decoding it says it better
@@ -268,6 +308,15 @@ class VolumeCache:
 def open_cache(folder: str | os.PathLike[str], limit: int | None = None) -> VolumeCache:
     """Return the cache in a folder. See `VolumeCache.at`."""
     return VolumeCache.at(folder, limit)
+
+
+def _to_decode(subject: Subject) -> dict[str, Image]:
+    """Return the images that are neither in memory nor read by region."""
+    return {
+        name: image
+        for name, image in subject.get_images_dict(intensity_only=False).items()
+        if not image.is_loaded and not image.source.reads_regions
+    }
 
 
 def _reading(image: Image, place: Path, record: dict[str, Any]) -> Image | None:

@@ -517,6 +517,17 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         )
         return cached
 
+    def is_current(self, index: int, subject: Subject, visits_ahead: int | None = None) -> bool:
+        """Tell whether `peek` with these arguments would give `subject`, which it gave before.
+
+        If so, that counts as a visit for the cache. Without a cache it is never so.
+        """
+        ahead = len(self) if visits_ahead is None else visits_ahead
+        given, as_decoded = self.dry_iter()[index], self._transform is not None
+        return self._cache is not None and self._cache.is_current(
+            given, subject, as_decoded=as_decoded, visits_ahead=ahead
+        )
+
     def dry_iter(self) -> Sequence[Subject]:
         """Return the subjects as they were given, without reading anything."""
         return tuple(self._subjects)
