@@ -156,17 +156,19 @@ class ProcessExecutor:
         deadline = time.monotonic() + _GRACE_S
         try:
             for process in self._processes:
-                process.join(max(0.0, deadline - time.monotonic()))
+                connection.wait([process.sentinel], max(0.0, deadline - time.monotonic()))
         finally:
             self._end_by_force()
 
     def _end_by_force(self) -> None:
+        """End all that are left: once more, where Ctrl-C came the last time."""
         for process in self._processes:
             process.kill()
         while self._processes:
-            process = self._processes.pop()
-            process.join()
-            process.close()
+            connection.wait([self._processes[-1].sentinel], _GRACE_S)
+            with _interrupts_later():  # who is joined or closed by half keeps its descriptors
+                self._processes[-1].join()
+                self._processes.pop().close()
         for board in self._boards:
             board.close()
         self._bell.close()
@@ -370,7 +372,7 @@ def _without_interrupts() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Raise Ctrl-C when the process has started: it would write a traceback of what it misses.
+    """Raise Ctrl-C when what must be done as a whole is done.
 
     Other threads take the signal even where this one blocks it.
     """
