@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from voxloom._cores import count_cores
 from voxloom._errors import EmptyProbabilityMapError, QueueError
 from voxloom.patches import GridSampler, LabelSampler, PatchSampler
 from voxloom.subjects import Subject
@@ -79,5 +79,5 @@ def _labels_of_all(sampler: LabelSampler, dataset: Any) -> list[frozenset[int]]:
         # A copy, which is let go of with the voxels that it reads: the user's would keep them.
         return sampler.labels_in(subject.replace(**{name: copy.copy(subject[name])}))
 
-    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(min(_MOST_THREADS, count_cores())) as threads:
         return list(threads.map(look, range(len(subjects))))

@@ -523,7 +523,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         If so, that counts as a visit for the cache. Without a cache it is never so.
         """
         ahead = len(self) if visits_ahead is None else visits_ahead
-        given, as_decoded = self.dry_iter()[index], self._transform is not None
+        given, as_decoded = self._subjects[index], self._transform is not None
         return self._cache is not None and self._cache.is_current(
             given, subject, as_decoded=as_decoded, visits_ahead=ahead
         )
