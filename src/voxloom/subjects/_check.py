@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from voxloom._cores import count_cores
 from voxloom._errors import PatchSizeError, VoxloomError
 from voxloom._progress import progress_bar
 from voxloom.geometry import Shape3
@@ -34,7 +34,7 @@ def check_subjects(
     """Return what the headers of all images say, and what is wrong with them. See `check`."""
     from concurrent.futures import ThreadPoolExecutor  # which workers never need
 
-    count = threads or min(MOST_THREADS, 4 * (os.cpu_count() or 1))
+    count = threads or min(MOST_THREADS, 4 * count_cores())
     reading = "reading headers and labels" if labels else "reading headers"
     with (
         ThreadPoolExecutor(count, "voxloom-check") as pool,
