@@ -6,7 +6,7 @@ import io
 import logging
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, Self, final
 
@@ -254,7 +254,7 @@ class VolumeCache:
         """Decode a file into memory that is used again and again, and learn its name on the way."""
         source = visit.image.source
         assert isinstance(source, NiftiSource)
-        memory = kept_memory("voxels", source.header.voxel_bytes)
+        memory = partial(kept_memory, "voxels")
         if key is not None:
             return key, source.decode_into(memory)
         digest = ContentDigest(visit.files, visit.facts)
