@@ -128,7 +128,8 @@ class ItkSource(VolumeSource):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
-        stored = find_voxels(self.path) if self.path.lower().endswith(_MAPPED) else None
+        is_mapped = self.path.lower().endswith(_MAPPED)
+        stored = find_voxels(self.path) if is_mapped else None
         self.header = header = read_itk_header(self.path)
         self.shape = header.shape
         self.dtype = header.dtype
@@ -136,6 +137,7 @@ class ItkSource(VolumeSource):
         self._stored = _mappable(self.path, header, stored)
         self.reads_regions = self._stored is not None
         self._packed = stored if _is_packed_meta(self.path, stored) else None
+        self.files = _files(self.path, stored, is_told=is_mapped)
 
     def read(self, box: Box | None = None) -> Array:
         """Return the voxels in `box`, or all; a read-only view where they are mapped."""
@@ -176,6 +178,13 @@ class ItkSource(VolumeSource):
             file_bytes=file_bytes,
         )
         return mapped if first else np.moveaxis(mapped, -1, 0)
+
+
+def _files(path: str, stored: StoredVoxels | None, *, is_told: bool) -> tuple[str, ...]:
+    """Return the header and what holds the voxels; none where the header names several."""
+    if stored is None:
+        return () if is_told else (path,)
+    return (path,) if stored.path == path else (path, stored.path)
 
 
 def _mappable(path: str, header: ItkHeader, stored: StoredVoxels | None) -> StoredVoxels | None:

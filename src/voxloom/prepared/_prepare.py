@@ -17,7 +17,7 @@ import numpy as np
 from voxloom._errors import PreparedError, SubjectError, VolumeReadError
 from voxloom._progress import progress_bar
 from voxloom.geometry import Shape3
-from voxloom.prepared._key import subject_key, transform_key
+from voxloom.prepared._key import subject_key
 from voxloom.prepared._settings import Settings
 from voxloom.prepared._store import (
     FORMAT,
@@ -27,6 +27,7 @@ from voxloom.prepared._store import (
     open_prepared,
     read_record,
 )
+from voxloom.prepared._transform_key import transform_key
 from voxloom.prepared._workers import map_in_processes
 from voxloom.prepared._write import UNFINISHED, write_subject
 from voxloom.subjects import Subject, SubjectsDataset
