@@ -1,4 +1,5 @@
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -98,6 +99,13 @@ def test_functions_whose_source_is_nowhere_are_known_by_their_code() -> None:
         exec(f"def mine(subject): return [subject * {factor} for _ in range(2)]", names)
         keys.append(transform_key(names["mine"]))
     assert keys[0] == keys[2] != keys[1]
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng, random.Random])
+def test_generators_that_a_library_begins_anew_in_each_process_make_no_other_transform(
+    make: Callable[[], Any],
+) -> None:
+    assert transform_key(Scale(make())) == transform_key(Scale(make()))  # type: ignore[arg-type]
 
 
 def test_state_that_cannot_be_told_is_refused() -> None:

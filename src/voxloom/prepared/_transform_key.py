@@ -6,12 +6,17 @@ import hashlib
 import inspect
 import io
 import pickle
+import random
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
+
+import numpy as np
 
 from voxloom._errors import PreparedError
 
 _DIGEST_BYTES: Final = 16
+_GENERATORS: Final = (random.Random, np.random.RandomState, np.random.Generator)
+"""Libraries give each transform one, and begin it anew in each process; none is drawn from here."""
 
 
 def transform_key(transform: Any) -> str:
@@ -57,6 +62,8 @@ class _Describer(pickle._Pickler):  # the one in C does not ask about sets
         parts: Any = None
         if isinstance(value, set | frozenset):
             parts = type(value).__name__, sorted(map(_describe, value))
+        elif isinstance(value, _GENERATORS):
+            parts = (type(value).__name__,)
         elif isinstance(value, ModuleType):
             parts = (value.__name__,)
         elif isinstance(value, CodeType):
