@@ -15,7 +15,7 @@ from voxloom.io._nifti import NiftiSource
 from voxloom.io._source import VolumeSource
 from voxloom.io._tiff import TiffSource
 
-_IN_SEVERAL_FILES: Final = (".mhd", ".nhdr", ".hdr", ".img")
+_IN_SEVERAL_FILES: Final = (".hdr", ".img", ".hdr.gz", ".img.gz")
 _SETTLED_NS: Final = 2_000_000_000
 
 
@@ -33,9 +33,9 @@ def files_of(source: VolumeSource) -> tuple[str, ...]:
     if isinstance(source, ChannelSource):
         parts = [files_of(part) for part in source.sources]
         return tuple(file for part in parts for file in part) if all(parts) else ()
-    if isinstance(source, DicomSource):
+    if isinstance(source, DicomSource | ItkSource):
         return tuple(source.files)
-    known = isinstance(source, NiftiSource | ItkSource | NibabelSource | TiffSource)
+    known = isinstance(source, NiftiSource | NibabelSource | TiffSource)
     if not known or str(source.path).lower().endswith(_IN_SEVERAL_FILES):
         return ()
     return (str(source.path),)
