@@ -591,7 +591,7 @@ def lazy_copy(subject: Subject) -> Subject:
 def _own_copy(value: Any, *, load: bool) -> Any:
     if isinstance(value, Image):
         image = copy.deepcopy(value)
-        return image if image.is_loaded or not load else image.with_data(image.read_own())
+        return image if image.is_loaded or not load else image.loaded_copy()
     # Only what a transform may change in place: a model or an open file is passed on.
     changeable = isinstance(value, list | dict | set | np.ndarray) or hasattr(value, "detach")
     return copy.deepcopy(value) if changeable else value
