@@ -37,6 +37,8 @@ class Endless(Sampler[int]):
 @pytest.mark.parametrize("given", [[2, 0], torch.tensor([2, 0]), [torch.tensor(2), True - 1]])
 def test_an_epoch_visits_what_the_sampler_gives(make_queue: MakeQueue, given: Any) -> None:
     queue = make_queue(subject_sampler=given, shuffle_subjects=False)
+    assert queue.subject_sampler is given
+    assert make_queue().subject_sampler is None
     assert sorted(patch.number for patch in queue) == [0, 0, 0, 2, 2, 2]
 
 

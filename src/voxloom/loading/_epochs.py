@@ -232,6 +232,11 @@ class SampledVisits:
         self._known = Known({}, 0, None)
         self._reading = threading.Lock()
 
+    @property
+    def sampler(self) -> Any:
+        """The torch Sampler that decides."""
+        return self._sampler
+
     def __getstate__(self) -> tuple[Any, int, int, Known]:
         return self._sampler, self._num_subjects, self._seed, self._known
 
