@@ -41,7 +41,8 @@ def test_a_picture_is_written_and_given_as_scripts_ask_for_it(tmp_path: Path) ->
         path = tmp_path / f"{type(item).__name__}.png"
         assert item.plot(output_path=path, show=False, return_fig=False) is None
         assert path.read_bytes().startswith(b"\x89PNG")
-        assert len(item.plot(return_fig=True).axes) == 3
+        figure = item.plot(return_fig=True, figsize=(4, 3))
+        assert (len(figure.axes), *figure.get_size_inches()) == (3, 4, 3)
         with pytest.warns(UserWarning, match=r"show=True opens no window: .*output_path"):
             item.plot(show=True)
 

@@ -46,6 +46,7 @@ def draw(
     function: str,
     /,
     *arguments: Any,
+    figsize: tuple[float, float] | None = None,
     output_path: Any = None,
     return_fig: bool = True,
     show: bool = False,
@@ -53,8 +54,9 @@ def draw(
 ) -> Any:
     """Draw a picture with a function of `voxloom.view`, and hand it over as scripts ask for it.
 
-    The file `output_path` gets it, if one is given, and the caller does, unless `return_fig` is
-    False. No window is opened: `show` is there for scripts that say so.
+    It is `figsize` large, in inches, if that is given. The file `output_path` gets it, if one is
+    given, and the caller does, unless `return_fig` is False. No window is opened: `show` is there
+    for scripts that say so.
 
     Examples
     --------
@@ -69,6 +71,8 @@ def draw(
             stacklevel=3,
         )
     figure = call_by_name(_PICTURES, function, *arguments, **options)
+    if figsize is not None:
+        figure.set_size_inches(*figsize)
     if output_path is not None:
         figure.savefig(output_path)
     return figure if return_fig else None
