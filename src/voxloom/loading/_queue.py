@@ -24,7 +24,7 @@ from voxloom.loading._execution import ExecutorName, make_executor
 from voxloom.loading._failures import describe, queue_closed
 from voxloom.loading._faults import FaultOptions
 from voxloom.loading._lease import MakeBatches, choose_way
-from voxloom.loading._memory import QueueMemory, estimate
+from voxloom.loading._memory import QueueMemory, estimate, pretty
 from voxloom.loading._messages import Executor
 from voxloom.loading._meter import Meter
 from voxloom.loading._observed import ObservedQueue
@@ -322,13 +322,17 @@ class Queue(ObservedQueue):
         if self._is_going_on(number):  # what was left out of the last batch
             self._end_pass()
 
-    def memory(self) -> QueueMemory:
-        """Return what the queue takes, before it starts; headers are read, no voxels."""
-        first = next((subject for subject in self._subjects if subject is not None), None)
-        if first is None:
-            first = self._load_first()
+    def memory(self, subject: Subject | None = None) -> QueueMemory:
+        """Return what the queue takes, before it starts; headers are read, no voxels.
+
+        All subjects count as if they were like `subject`, by default the first one.
+        """
+        if subject is None:
+            subject = next((one for one in self._subjects if one is not None), None)
+        if subject is None:
+            subject = self._load_first()
         return estimate(
-            first,
+            subject,
             self.sampler.patch_size,
             self._num_slots(),
             self.num_workers,
@@ -336,13 +340,13 @@ class Queue(ObservedQueue):
             cache=self._cache_limit,
         )
 
-    def get_max_memory(self) -> int:
-        """Return the bytes that finished patches take at most."""
-        return self.memory().patches
+    def get_max_memory(self, subject: Subject | None = None) -> int:
+        """Return the bytes that finished patches take at most, as `memory` estimates them."""
+        return self.memory(subject).patches
 
-    def get_max_memory_pretty(self) -> str:
+    def get_max_memory_pretty(self, subject: Subject | None = None) -> str:
         """Return the memory that finished patches take at most, for people."""
-        return f"{self.get_max_memory() / 2**20:.1f} MiB"
+        return pretty(self.get_max_memory(subject))
 
     def plan(self, epoch: int) -> EpochPlan:
         """Return the plan of an epoch: which patches leave, in which order."""

@@ -20,7 +20,7 @@ def load_copy(subject: Subject, voxels: Mapping[str, Array] | None = None) -> Su
     """
     given = voxels or {}
     own = {name: _own_copy(value, load=name not in given) for name, value in subject.items()}
-    own.update((name, own[name].with_data(array)) for name, array in given.items())
+    own.update((name, own[name].loaded_copy(array)) for name, array in given.items())
     return subject.replace(**own)
 
 
@@ -33,7 +33,7 @@ def lazy_copy(subject: Subject) -> Subject:
 def _own_copy(value: Any, *, load: bool) -> Any:
     if isinstance(value, Image):
         image = copy.deepcopy(value)
-        return image if image.is_loaded or not load else image.with_data(image.read_own())
+        return image if image.is_loaded or not load else image.loaded_copy()
     # Only what a transform may change in place: a model or an open file is passed on.
     changeable = isinstance(value, list | dict | set | np.ndarray) or hasattr(value, "detach")
     return copy.deepcopy(value) if changeable else value
