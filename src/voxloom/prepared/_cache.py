@@ -25,6 +25,7 @@ from voxloom.io import (
     NiftiSource,
     PreparedSource,
     VolumeSource,
+    files_of,
     nifti_header,
     reversed_axes,
 )
@@ -35,7 +36,6 @@ from voxloom.prepared._cache_key import (
     ContentDigest,
     content_key,
     facts_of,
-    files_of,
     outline_key,
     stamp_key,
 )
