@@ -297,6 +297,8 @@ def test_the_default_leaves_room(
     taken = queue.memory().total - everything
     monkeypatch.setattr(_memory, "available_bytes", lambda: taken + 4 * IMAGE_BYTES)
     assert queue.memory().cached == IMAGE_BYTES  # a quarter of what is left
+    monkeypatch.setattr(_memory, "_LEAST_SHARE", 1 / 7)
+    assert queue.memory().cached == 0  # an eighth of the subjects is too few
     with pytest.raises(MemoryError, match="or memory_cache=0"):
         make_queue(subjects=subjects, memory_cache=everything)
 

@@ -17,6 +17,7 @@ from voxloom.loading._cgroup import allowances
 from voxloom.subjects import Subject
 
 _CACHE_BYTES: Final = 256 * 2**20
+_LEAST_SHARE: Final = 1 / 20
 _MACHINE: Final = Path("/proc/meminfo")
 
 
@@ -94,7 +95,7 @@ def estimate(
         How many subjects may stay decoded.
     cache : int, optional
         The most bytes that they may take. By default 256 MiB, but no more than a quarter of what
-        is left.
+        is left; and nothing, where that would hold less than a twentieth of the subjects.
     """
     a_voxel = volume = stays = 0
     for image in subject.get_images_dict(intensity_only=False).values():
@@ -105,15 +106,17 @@ def estimate(
             stays += -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
     patch = a_voxel * int(np.prod(patch_size, dtype=np.int64))
     memory = QueueMemory(patch * slots, volume * max(workers, 1), available_bytes())
-    return replace(memory, cached=min(_cache_limit(cache, memory), stays * subjects))
-
-
-def _cache_limit(wanted: int | None, memory: QueueMemory) -> int:
     if not hasattr(os, "memfd_create"):  # other than on Linux
-        return 0
-    if wanted is not None or memory.available is None:
-        return _CACHE_BYTES if wanted is None else wanted
-    return min(_CACHE_BYTES, max(0, memory.available - memory.total) // 4)
+        return memory
+    limit = _default_cache(memory, stays * subjects) if cache is None else cache
+    return replace(memory, cached=min(limit, stays * subjects))
+
+
+def _default_cache(memory: QueueMemory, everything: int) -> int:
+    limit = _CACHE_BYTES
+    if memory.available is not None:
+        limit = min(limit, max(0, memory.available - memory.total) // 4)
+    return limit if limit >= everything * _LEAST_SHARE else 0
 
 
 def available_bytes() -> int | None:

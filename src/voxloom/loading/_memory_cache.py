@@ -9,18 +9,17 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from multiprocessing import reduction
 from typing import Any, Final, NamedTuple, final
 
 import numpy as np
 
-from voxloom.geometry import Box
 from voxloom.io import Array, Shape4, file_state, files_of
 from voxloom.loading._memory import available_bytes
-from voxloom.loading._window import Bytes, map_privately, map_side_by_side
-from voxloom.patches import copy_box
+from voxloom.loading._window import Bytes, map_privately
+from voxloom.patches import c_order_pieces
 from voxloom.subjects import Image, Subject
 
 if sys.platform != "win32":
@@ -166,16 +165,18 @@ class MemoryCache:
         if offset is None:
             return None
         order: tuple[int, ...] = 0, 1, 2, 3
+        pieces: Iterable[memoryview] = c_order_pieces(voxels)
         if as_decoded:
             order = tuple(sorted(order, key=lambda axis: -abs(voxels.strides[axis])))
+            pieces = c_order_pieces(np.ascontiguousarray(voxels.transpose(order)))
+        place = offset
+        for piece in pieces:
+            left = piece
+            while left:
+                count = os.pwrite(self._fd, left, place)
+                left, place = left[count:], place + count
         channels, w, h, d = voxels.shape
-        shape = channels, w, h, d
-        volume = StoredVolume(name, state, offset, shape, order, voxels.dtype.str)
-        size = _in_pages(voxels.nbytes)
-        os.posix_fallocate(self._fd, offset, size)
-        [memory] = map_side_by_side(self._fd, [offset], size)
-        copy_box(voxels, Box((0, 0, 0), (w, h, d)), volume.lie_in(memory))
-        return volume
+        return StoredVolume(name, state, offset, (channels, w, h, d), order, voxels.dtype.str)
 
     def _reserve(self, size: int) -> int | None:
         """Return where so many bytes may be written, by nobody else.

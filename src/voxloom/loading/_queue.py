@@ -120,8 +120,9 @@ class Queue(ObservedQueue):
         at work count as hung.
     memory_cache : int, optional
         The most bytes of decoded volumes that stay in memory between epochs, for all workers:
-        subjects that fit are decoded once. By default 256 MiB, less where there is little left;
-        0 for none. Volumes that are read by region, or by a function of yours, need none.
+        subjects that fit are decoded once. By default 256 MiB, less where there is little left,
+        nothing where less than a twentieth of the subjects would fit; 0 for none. Volumes that are
+        read by region, or by a function of yours, are not kept.
 
     Raises
     ------
@@ -215,7 +216,9 @@ class Queue(ObservedQueue):
         self._dispatcher: Dispatcher | None = None
         self._live = None
         teach_default_collate()
-        self.memory().check()
+        memory = self.memory()
+        memory.check()
+        self._cache_bytes = memory.cached
         self._show_live(verbose)
         if start_background and self.num_workers:
             self._start()
@@ -462,8 +465,9 @@ class Queue(ObservedQueue):
 
     def _make_executor(self, memory: SlotMemory) -> Executor:
         name, work = self._executor.executor, self._work()
-        cached = self.memory().cached
-        return make_executor(name, work, memory, self.num_workers, self._start_method, cached)
+        return make_executor(
+            name, work, memory, self.num_workers, self._start_method, self._cache_bytes
+        )
 
     def _work(self) -> WorkSpec:
         revisits = revisits_for(self.subjects_dataset, self._run.epochs, self._run.visits)

@@ -29,7 +29,7 @@ from voxloom.io import (
     nifti_header,
     reversed_axes,
 )
-from voxloom.patches import save_index
+from voxloom.patches import c_order_pieces, give_memory, kept_memory, save_index
 from voxloom.prepared._cache_entry import VOXELS, UnfinishedEntry
 from voxloom.prepared._cache_folder import INDEX, CacheFolder
 from voxloom.prepared._cache_key import (
@@ -39,7 +39,6 @@ from voxloom.prepared._cache_key import (
     outline_key,
     stamp_key,
 )
-from voxloom.prepared._turn import c_order_pieces, give_memory, kept_memory
 from voxloom.subjects import Image, Subject
 
 _logger: Final = logging.getLogger("voxloom")
