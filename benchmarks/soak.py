@@ -120,6 +120,7 @@ def soak(folder: Path, minutes: float, mean_s: float) -> int:
         stop.set()
         killer.join()
         queue.close()
+        reference.close()  # it holds decoded volumes, too
     workers, left = len(workers_of(os.getpid())), traces()
     print(
         f"{epoch} exact epochs, {len(kills)} workers killed; last tenth against the first: trainer "

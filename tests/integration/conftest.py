@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,8 +39,10 @@ def nothing_is_left(started: None) -> Iterator[None]:
     before = belongings()
     yield
     map_file.cache_clear()  # plain files that the test itself read stay mapped
-    if belongings() - before:
+    deadline = time.monotonic() + 5
+    while belongings() - before and time.monotonic() < deadline:
         gc.collect()
+        time.sleep(0.05)  # what other tests beside this one use passes through
     assert belongings() - before == Counter()
 
 

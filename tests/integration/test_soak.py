@@ -18,12 +18,12 @@ SAID = re.compile(
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory as Linux tells it")
 def test_random_kills_leave_epochs_exact_memory_flat_and_nothing_behind() -> None:
     """Others use /dev/shm meanwhile: what a queue has there is looked at after each fault."""
-    command = [sys.executable, SCRIPT, "--minutes", "0.1", "--seconds-between-kills", "0.4"]
+    command = [sys.executable, SCRIPT, "--minutes", "0.15", "--seconds-between-kills", "2"]
     ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=100, check=False)
     said = SAID.fullmatch(ran.stdout)
     assert said is not None, ran.stdout + ran.stderr
     assert int(said["epochs"]) >= 2
-    assert int(said["kills"]) >= 3
+    assert int(said["kills"]) >= 2
     assert float(said["growth"]) < 2
     assert int(said["left"]) == 0
     assert said["before"] == said["after"]
