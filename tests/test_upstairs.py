@@ -7,7 +7,7 @@ import pytest
 
 import voxloom as tio
 from voxloom._errors import MissingExtraError
-from voxloom._upstairs import call_by_name, show
+from voxloom._upstairs import call_by_name, draw, show
 
 SOURCE = Path(tio.__file__).parent
 ABOVE = {"view", "cli", "testing", "adapters", "data"}  # these may import it, or stand beside it
@@ -15,7 +15,8 @@ ABOVE = {"view", "cli", "testing", "adapters", "data"}  # these may import it, o
 
 def test_what_is_called_is_the_function_of_that_name() -> None:
     pytest.importorskip("matplotlib")
-    assert show("plot_curve", [2.0, 1.0], name="loss").axes[0].get_ylabel() == "loss"
+    for call in (show, draw):
+        assert call("plot_curve", [2.0, 1.0], name="loss").axes[0].get_ylabel() == "loss"
 
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,6 +32,19 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
     for item in (image, tio.Subject(t1=image)):
         with pytest.raises(MissingExtraError, match=r"pip install 'voxloom\[plot\]'"):
             item.plot()
+
+
+def test_a_picture_is_written_and_given_as_scripts_ask_for_it(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    image = tio.ScalarImage(tensor=np.ones((1, 4, 4, 4)))
+    for item in (image, tio.Subject(t1=image)):
+        path = tmp_path / f"{type(item).__name__}.png"
+        assert item.plot(output_path=path, show=False, return_fig=False) is None
+        assert path.read_bytes().startswith(b"\x89PNG")
+        figure = item.plot(return_fig=True, figsize=(4, 3))
+        assert (len(figure.axes), *figure.get_size_inches()) == (3, 4, 3)
+        with pytest.warns(UserWarning, match=r"show=True opens no window: .*output_path"):
+            item.plot(show=True)
 
 
 def test_no_other_module_below_reaches_for_the_layer_of_pictures() -> None:

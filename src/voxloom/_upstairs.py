@@ -8,6 +8,7 @@ asked for. ``docs/design/pictures.md`` says why.
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any, Final
 
 _PICTURES: Final = "voxloom.view"
@@ -39,3 +40,39 @@ def show(function: str, /, *arguments: Any, **options: Any) -> Any:
     'loss'
     """
     return call_by_name(_PICTURES, function, *arguments, **options)
+
+
+def draw(
+    function: str,
+    /,
+    *arguments: Any,
+    figsize: tuple[float, float] | None = None,
+    output_path: Any = None,
+    return_fig: bool = True,
+    show: bool = False,
+    **options: Any,
+) -> Any:
+    """Draw a picture with a function of `voxloom.view`, and hand it over as scripts ask for it.
+
+    It is `figsize` large, in inches, if that is given. The file `output_path` gets it, if one is
+    given, and the caller does, unless `return_fig` is False. No window is opened: `show` is there
+    for scripts that say so.
+
+    Examples
+    --------
+    >>> draw("plot_curve", [3.0, 2.0, 1.0], return_fig=False) is None
+    True
+    """
+    if show:
+        warnings.warn(
+            "show=True opens no window: plot() returns a figure, which a notebook shows and "
+            "output_path=... writes to a file",
+            UserWarning,
+            stacklevel=3,
+        )
+    figure = call_by_name(_PICTURES, function, *arguments, **options)
+    if figsize is not None:
+        figure.set_size_inches(*figsize)
+    if output_path is not None:
+        figure.savefig(output_path)
+    return figure if return_fig else None

@@ -187,3 +187,13 @@ def test_samplers_that_do_not_give_each_index_once_are_refused(make_sampler: Any
     loader = DataLoader(queue, batch_size=4, sampler=make_sampler(queue))
     with pytest.raises(RuntimeError, match="its sampler does not give each index once"):
         [places(loader) for _ in range(3)]
+
+
+def test_a_loader_of_subjects_collates_as_it_is_told() -> None:
+    for loader in (
+        SubjectsLoader(make_queue(), len, batch_size=4),
+        SubjectsLoader(make_queue(), collate_fn=len, batch_size=4),
+    ):
+        assert list(loader) == [4, 4, 4, 3]
+    batch = next(iter(SubjectsLoader(make_queue(), None, batch_size=4)))
+    assert len(batch["location"]) == 4

@@ -37,6 +37,8 @@ class Endless(Sampler[int]):
 @pytest.mark.parametrize("given", [[2, 0], torch.tensor([2, 0]), [torch.tensor(2), True - 1]])
 def test_an_epoch_visits_what_the_sampler_gives(make_queue: MakeQueue, given: Any) -> None:
     queue = make_queue(subject_sampler=given, shuffle_subjects=False)
+    assert queue.subject_sampler is given
+    assert make_queue().subject_sampler is None
     assert sorted(patch.number for patch in queue) == [0, 0, 0, 2, 2, 2]
 
 
@@ -90,13 +92,13 @@ def test_weights_that_say_nothing_are_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"subject_sampler": RandomSampler(range(5))}, "subject_sampler and shuffle_subjects=True"),
-        ({"subject_weights": [1] * 5}, "subject_weights and shuffle_subjects=True both decide"),
+        ({"subject_sampler": RandomSampler(range(5))}, "cannot be set with subject_sampler: both"),
+        ({"subject_weights": [1] * 5}, "shuffle_subjects cannot be set with subject_weights"),
         (
             {"subject_sampler": [0], "subject_weights": [1] * 5, "shuffle_subjects": False},
             "decide which subjects come; give one of them",
         ),
-        ({"subject_sampler": Endless(), "shuffle_subjects": False}, "has no __len__, Endless was"),
+        ({"subject_sampler": Endless(), "shuffle_subjects": False}, "no __len__ method, Endless"),
     ],
 )
 def test_two_that_would_decide_and_a_sampler_without_a_length_are_refused(

@@ -34,6 +34,11 @@ def test_an_epoch_that_is_short_takes_less(make_queue: MakeQueue) -> None:
     queue = make_queue(2, 3, max_length=1000)
     assert queue.memory().patches == queue.get_max_memory() == 2 * 6 * 4**3 * 4
     assert queue.get_max_memory_pretty() == "0.0 MiB"
+    [larger] = changing.make_subjects(1, side=10)
+    larger = larger.replace(t2=larger.t1.with_data(larger.t1.data.double()))
+    assert queue.get_max_memory(larger) == 3 * queue.get_max_memory()
+    assert queue.memory(larger).volumes >= queue.memory().volumes
+    assert queue.get_max_memory_pretty(subject=larger) == "0.0 MiB"
 
 
 def test_a_queue_that_does_not_fit_says_so_at_once(

@@ -14,7 +14,7 @@ from voxloom._errors import (
     SpaceMismatchError,
 )
 from voxloom.geometry import Index3
-from voxloom.patches import PatchSampler, UniformSampler
+from voxloom.patches import LabelSampler, PatchSampler, UniformSampler, WeightedSampler
 from voxloom.subjects import LabelMap, ScalarImage, Subject
 
 SHAPE = (9, 8, 7)
@@ -203,3 +203,14 @@ def test_a_sampler_shows_its_arguments() -> None:
 def test_an_abstract_sampler_says_what_to_use_or_write(patch_size: Any, kind: Any) -> None:
     with pytest.raises(kind, match=r"PatchSampler is abstract.*UniformSampler.*method locate\("):
         PatchSampler(patch_size)
+
+
+@pytest.mark.parametrize("base", [UniformSampler, WeightedSampler, LabelSampler])
+@pytest.mark.parametrize("name", ["get_probability_map", "_generate_patches"])
+def test_a_change_that_samplers_never_ask_for_is_refused(base: Any, name: str) -> None:
+    for kind in (TypeError, ValueError):
+        with pytest.raises(kind, match=rf"Mine overrides {name}, .*locate\(.*WeightedSampler\("):
+            type("Mine", (base,), {name: lambda self, subject: None})
+    moved = type("Moved", (base,), {"locate": lambda self, subject, rng: (0, 0, 0)})
+    assert issubclass(moved, PatchSampler)
+    assert type("Own", (PatchSampler,), {name: lambda self, subject: None})

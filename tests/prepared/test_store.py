@@ -20,6 +20,12 @@ def test_what_an_image_knows_is_kept(store: Path) -> None:
     assert open_prepared(store)[0].t1["scanner"] == "A"
 
 
+def test_an_item_of_a_store_is_not_unloaded_to_be_read_in_another_order(store: Path) -> None:
+    item = open_prepared(store)[0]
+    with pytest.raises(RuntimeError, match="has no file to read again"):
+        item.unload()
+
+
 def test_a_folder_without_a_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PreparedError, match="there is no prepared store here"):
         open_prepared(tmp_path)

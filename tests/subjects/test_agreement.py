@@ -18,11 +18,11 @@ def subject_with(affine: Any, **more: Any) -> Subject:
 def test_images_are_asked_for_by_type() -> None:
     subject = subject_with(np.eye(4))
     assert subject.get_scalar_image("t1") is subject.t1
-    assert subject.get_label_map("seg") is subject.seg
+    assert subject.get_label_map(image_name="seg") is subject.get_image(image_name="seg")
     for builtin in (TypeError, ValueError):
-        with pytest.raises(builtin, match=r"'seg' of subject 'ann' is of type 'label', not 'inten"):
+        with pytest.raises(builtin, match="'seg' of subject 'ann' is not a scalar image, its"):
             subject.get_scalar_image("seg")
-        with pytest.raises(builtin, match=r"'t1' of subject 'ann' is of type 'intensity', not 'la"):
+        with pytest.raises(builtin, match="'t1' of subject 'ann' is not a label map, its type"):
             subject.get_label_map("t1")
     with pytest.raises(UnknownImageError, match=r"has no image 'flair'; it has \['t1', 'seg'\]"):
         subject.get_scalar_image("flair")

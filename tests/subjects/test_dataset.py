@@ -1,5 +1,6 @@
 """Data sets: the caller's subjects are never changed, nor kept loaded."""
 
+import copy
 import pickle
 from typing import Any
 
@@ -81,6 +82,25 @@ def test_a_loaded_copy_is_sent_with_its_changes(write: Any) -> None:
     loaded = load_copy(Subject(t1=ScalarImage(write())))
     loaded.t1.data[:] = 3
     assert (pickle.loads(pickle.dumps(loaded)).t1.array == 3).all()
+
+
+@pytest.mark.parametrize("given", ["reader", "affine"])
+def test_an_item_that_is_unloaded_is_its_file_again(write: Any, given: str) -> None:
+    options: dict[str, Any] = {
+        "reader": {"reader": lambda path: (np.full((1, 4, 5, 6), 7, np.int16), None)},
+        "affine": {"affine": np.diag([2.0, 2, 2, 1])},
+    }[given]
+    subject = Subject(t1=ScalarImage(write(), **options))
+    item = SubjectsDataset([subject])[0]
+    item.t1.data[:] = -1
+    changed = item.replace(t1=item.t1.with_data(item.t1.data))
+    item.unload()
+    assert not item.t1.is_loaded
+    assert (item.t1.array == subject.t1.array).all()
+    assert item.t1.spacing == subject.t1.spacing
+    for kept in (changed, copy.deepcopy(SubjectsDataset([subject])[0])):
+        with pytest.raises(RuntimeError, match="an image in memory has no file to read again"):
+            kept.unload()
 
 
 def subjects(count: int) -> list[Subject]:

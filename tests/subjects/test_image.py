@@ -37,6 +37,7 @@ def test_the_header_is_told_without_decoding_a_voxel(write: Any, affine: Voxels)
     assert image.num_channels == 2
     assert image.spacing == pytest.approx((1.5, 2, 3))
     assert image.orientation == ("A", "L", "S")
+    assert image.orientation_str == "ALS"
     assert image.dtype == np.int16
     assert image.affine.dtype == np.float64
     assert image.affine == pytest.approx(affine)

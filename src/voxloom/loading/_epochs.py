@@ -155,7 +155,7 @@ def choose_visits(
     if (sampler is not None or weights is not None) and options.shuffle_subjects:
         given = "subject_weights" if sampler is None else "subject_sampler"
         raise ValueError(
-            f"{given} and shuffle_subjects=True both decide which subjects come when; "
+            f"shuffle_subjects cannot be set with {given}: both decide which subjects come when; "
             f"set shuffle_subjects=False to use {given}"
         )
     if (sampler is None) + (weights is None) + (shares is None) < 2:
@@ -224,13 +224,18 @@ class SampledVisits:
     def __init__(self, sampler: Any, num_subjects: int, seed: int = 0) -> None:
         if not hasattr(sampler, "__len__"):
             raise ValueError(
-                f"the length of an epoch must be known: subject_sampler has no __len__, "
+                f"the length of an epoch must be known: subject_sampler has no __len__ method, "
                 f"{type(sampler).__name__} was given"
             )
         self._sampler, self._num_subjects, self._seed = sampler, num_subjects, seed
         # One value, for a thread that looks ahead changes it while another writes a state.
         self._known = Known({}, 0, None)
         self._reading = threading.Lock()
+
+    @property
+    def sampler(self) -> Any:
+        """The torch Sampler that decides."""
+        return self._sampler
 
     def __getstate__(self) -> tuple[Any, int, int, Known]:
         return self._sampler, self._num_subjects, self._seed, self._known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -18,6 +19,8 @@ class SubjectsLoader(DataLoader[Any]):
     ----------
     dataset : SubjectsDataset, Queue or GridSampler
         What gives the subjects or patches.
+    collate_fn : callable, optional
+        Makes a batch of a list of subjects, in place of `voxloom.subjects.collate`.
     **kwargs
         Passed to `torch.utils.data.DataLoader`.
 
@@ -36,8 +39,9 @@ class SubjectsLoader(DataLoader[Any]):
     [(2, 1, 2, 2, 2), (2, 1, 2, 2, 2)]
     """
 
-    def __init__(self, dataset: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, dataset: Any, collate_fn: Callable[[list[Any]], Any] | None = None, **kwargs: Any
+    ) -> None:
         if isinstance(dataset, Queue):
             check_loader_arguments(kwargs)
-        kwargs.setdefault("collate_fn", collate)
-        super().__init__(dataset, **kwargs)
+        super().__init__(dataset, collate_fn=collate_fn or collate, **kwargs)

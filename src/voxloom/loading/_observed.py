@@ -22,7 +22,7 @@ from voxloom.loading._advice import advise
 from voxloom.loading._arguments import whole
 from voxloom.loading._choice import Choice
 from voxloom.loading._dispatcher import Dispatcher
-from voxloom.loading._epochs import Epochs, count_patches
+from voxloom.loading._epochs import Epochs, SampledVisits, count_patches
 from voxloom.loading._explain import Explanation, explain_patch
 from voxloom.loading._failures import describe
 from voxloom.loading._memory import QueueMemory
@@ -120,6 +120,12 @@ class ObservedQueue(Dataset[Subject], ABC):
     def shuffle_subjects(self) -> bool:
         """Whether each epoch visits the subjects in an order of its own."""
         return self._run.options.shuffle_subjects
+
+    @property
+    def subject_sampler(self) -> Any:
+        """The torch Sampler that says which subjects an epoch visits, or None."""
+        visits = self._run.visits
+        return visits.sampler if isinstance(visits, SampledVisits) else None
 
     @property
     def shuffle_patches(self) -> bool:

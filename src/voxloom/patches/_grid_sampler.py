@@ -122,8 +122,9 @@ class GridSampler:
         """
         if num_patches is not None:
             raise GridError(
-                f"a grid has as many patches as cover the volume, got num_patches={num_patches}; "
-                "leave it out, or take the first ones with itertools.islice"
+                f"a grid has as many patches as cover the volume and does not support limiting "
+                f"the number of patches, got num_patches={num_patches}; leave it out, or take the "
+                "first ones with itertools.islice"
             )
         subject = self._own_subject() if subject is None else subject
         grid = self.grid_of(subject)

@@ -24,6 +24,14 @@ from voxloom.subjects import Subject
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# What samplers elsewhere are changed by, and none here asks for.
+_UNASKED = (
+    "_generate_patches",
+    "get_probability_map",
+    "get_random_index_ini",
+    "process_probability_map",
+)
+
 Draw = Callable[[np.random.Generator], Index3]
 """Gives the first voxel of one patch."""
 
@@ -59,6 +67,17 @@ class PatchSampler(ABC):
     >>> next(MiddleSampler(4)(subject))["location"].tolist()
     [2, 2, 2, 6, 6, 6]
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a change of a built-in sampler that would be without effect."""
+        super().__init_subclass__(**options)
+        unasked = [name for name in _UNASKED if name in vars(cls)]
+        if unasked and any("__final__" in vars(base) for base in cls.__mro__[1:]):
+            raise SamplerError(
+                f"{cls.__name__} overrides {unasked[0]}, which would change nothing: write a "
+                "PatchSampler with the method locate(self, subject, rng), or let a transform add "
+                "a map to the subject and name it, WeightedSampler(patch_size, 'map')"
+            )
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Refuse a class that does not say where patches lie."""

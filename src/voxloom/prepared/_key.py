@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from voxloom.io import Blosc2Source, NpySource, VolumeSource, ZarrSource
-from voxloom.prepared._cache_key import files_of
+from voxloom.io import Blosc2Source, NpySource, VolumeSource, ZarrSource, files_of
 from voxloom.prepared._metadata import to_json
 from voxloom.subjects import Image, Subject
 

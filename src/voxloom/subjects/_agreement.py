@@ -8,6 +8,7 @@ import numpy as np
 
 from voxloom._errors import SpaceMismatchError, SubjectError
 from voxloom.geometry import Space
+from voxloom.subjects._keys import LABEL
 
 if TYPE_CHECKING:
     from voxloom.subjects._image import Image
@@ -27,7 +28,8 @@ def image_of_type(subject: Subject, name: str, type: str) -> Image:
     image = subject.get_image(name)
     if image.type != type:
         raise SubjectError(
-            f"image {name!r} of {subject.describe()} is of type {image.type!r}, not {type!r}; "
+            f"image {name!r} of {subject.describe()} is not a "
+            f"{'label map' if type == LABEL else 'scalar image'}, its type is {image.type!r}; "
             f"get_image({name!r}) returns it whatever it is"
         )
     return image
@@ -74,8 +76,8 @@ def shared_value(subject: Subject, attribute: str) -> Any:
     values = {name: getattr(image, attribute) for name, image in images.items()}
     if len(set(values.values())) > 1:
         raise SpaceMismatchError(
-            f"images of {subject.describe()} differ in {attribute}: {values}; "
-            f"resample them to one of them, or crop or pad them to one size"
+            f"images of {subject.describe()} differ in {attribute}: {values}; resample them to one "
+            f"of them, or crop or pad them, so that all have the same {attribute.replace('_', ' ')}"
         )
     return next(iter(values.values()))
 
@@ -98,7 +100,8 @@ def shared_space(subject: Subject, tolerance: float) -> Space:
             raise SpaceMismatchError(
                 f"image {name!r} of {subject.describe()} does not lie where {first_name!r} does: "
                 f"a corner is {space.distance_mm(image.space):.3g} mm ({off:.3g} voxels) away, "
-                f"more than space_tolerance={tolerance} voxels; resample it to {first_name!r}, "
-                f"or set Subject(..., space_tolerance=...) if the offset does not matter"
+                f"more than space_tolerance={tolerance} voxels; resample it to {first_name!r} "
+                f"(voxloom.transforms, or TorchIO's ToCanonical and Resample), or set "
+                f"Subject(..., space_tolerance=...) if the offset does not matter"
             )
     return space

@@ -18,7 +18,7 @@ from voxloom._errors import (
     UnloadError,
     VoxloomError,
 )
-from voxloom._upstairs import show
+from voxloom._upstairs import draw, show
 from voxloom.geometry import Affine, Box, Point, Shape3, Space, as_affine, box_of_slices
 from voxloom.io import Array, ArraySource, ReaderSource, Shape4, VolumeSource, write_volume
 from voxloom.subjects._keys import AFFINE, DATA, INTENSITY, LABEL, PATH, SAMPLING_MAP, STEM, TYPE
@@ -43,7 +43,17 @@ if TYPE_CHECKING:
 
 _TYPES = (INTENSITY, LABEL, SAMPLING_MAP)
 _KEYS = (DATA, AFFINE, TYPE, PATH, STEM)
-_FIELDS = ("_affine", "_array", "_check_nans", "_metadata", "_path", "_reader", "_source", "_type")
+_FIELDS = (
+    "_affine",
+    "_array",
+    "_check_nans",
+    "_metadata",
+    "_path",
+    "_reader",
+    "_rereads",
+    "_source",
+    "_type",
+)
 
 
 class Image(Mapping[str, Any]):
@@ -96,6 +106,7 @@ class Image(Mapping[str, Any]):
     _metadata: dict[str, Any]
     _path: Paths | None
     _reader: Reader | None
+    _rereads: bool  # whether opening the path gives the voxels as they were read
     _source: VolumeSource | None
     _tensor: torch.Tensor | None
     _type: str
@@ -123,6 +134,7 @@ class Image(Mapping[str, Any]):
             _metadata=dict(metadata),
             _path=None if path is None else as_paths(path, verify=verify_path),
             _reader=as_reader(reader),
+            _rereads=tensor is None,
             _source=None,
             _type=self._checked_type(type),
         )
@@ -141,6 +153,7 @@ class Image(Mapping[str, Any]):
             _metadata=metadata,
             _path=None if source.path is None else path_of(source.path),
             _reader=None,
+            _rereads=False,
             _source=source,
             _type=cls._checked_type(type),
         )
@@ -211,6 +224,11 @@ class Image(Mapping[str, Any]):
     def orientation(self) -> tuple[str, str, str]:
         """Where each voxel axis points, e.g. ``('R', 'A', 'S')``."""
         return self.space.orientation
+
+    @property
+    def orientation_str(self) -> str:
+        """The same as `orientation`, in one word, e.g. ``'RAS'``."""
+        return "".join(self.orientation)
 
     @property
     def origin(self) -> Point:
@@ -329,11 +347,22 @@ class Image(Mapping[str, Any]):
         UnloadError
             A RuntimeError, if they are not loaded, or are in memory only.
         """
-        if self._path is None or isinstance(self._source, ArraySource):
+        is_kept = isinstance(self._source, ArraySource)
+        if self._path is None or (is_kept and not self._rereads):
             raise UnloadError("an image in memory has no file to read again, and is not unloaded")
         if self._array is None:
             raise UnloadError(f"{self[PATH]} is not loaded, so that it cannot be unloaded")
-        self._set(_array=None)
+        self._set(_array=None, _source=None if is_kept else self._source)
+
+    def loaded_copy(self, voxels: Array | None = None) -> Self:
+        """Return the same image in memory of its own, with all that is done to it there.
+
+        It is sent to other processes with its voxels. `unload` reads the file again. `voxels` are
+        those of the image, if somebody has decoded them.
+        """
+        copied = self.with_data(self.read_own() if voxels is None else voxels)
+        copied._set(_reader=self._reader, _rereads=self._rereads)
+        return copied
 
     def with_data(self, data: Voxels, affine: npt.ArrayLike | None = None) -> Self:
         """Return a new image of the same kind with other voxels ``(C, W, H, D)``.
@@ -348,6 +377,7 @@ class Image(Mapping[str, Any]):
         """
         matrix = _as_matrix(affine)
         changed = self._twin(_affine=self.space.affine if matrix is None else matrix, _reader=None)
+        changed._set(_rereads=False)
         changed._set_voxels(data)
         return changed
 
@@ -387,8 +417,12 @@ class Image(Mapping[str, Any]):
         write_volume(path, self.read(), self.affine)
 
     def plot(self, channel: int | None = None, **options: Any) -> Figure:
-        """Return a picture in three planes. See `voxloom.view.plot_image` for its options."""
-        figure: Figure = show("plot_image", self, channel, **options)
+        """Return a picture in three planes, and write it to ``output_path``, if that is given.
+
+        Other options and errors are those of `voxloom.view.plot_image`; ``return_fig=False``
+        returns None.
+        """
+        figure: Figure = draw("plot_image", self, channel, **options)
         return figure
 
     def _repr_html_(self) -> str:
@@ -422,7 +456,8 @@ class Image(Mapping[str, Any]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         copied = self._twin(_metadata=deepcopy(self._metadata, memo))
         if self._array is not None:  # it may have been changed since it was read
-            copied._set(_affine=self.space.affine)  # what reads the copy knows no file
+            # what reads the copy knows no file
+            copied._set(_affine=self.space.affine, _rereads=False)
             copied._set_voxels(self._array.copy(order="K"))
         return copied
 
@@ -466,7 +501,7 @@ class Image(Mapping[str, Any]):
             x, y, z = self.spacing
             facts = (
                 f"shape: {self.shape}; spacing: ({x:.2f}, {y:.2f}, {z:.2f}); "
-                f"orientation: {''.join(self.orientation)}+; dtype: {self.dtype}; "
+                f"orientation: {self.orientation_str}+; dtype: {self.dtype}; "
             )
         except (OSError, VoxloomError) as error:
             facts = f"unreadable: {error}; "

@@ -10,7 +10,7 @@ from voxloom._errors import (
     SubjectError,
     UnknownImageError,
 )
-from voxloom._upstairs import call_by_name, show
+from voxloom._upstairs import call_by_name, draw, show
 from voxloom.geometry import Box, Shape3, Space, box_of_slices
 from voxloom.io import Shape4
 from voxloom.subjects._agreement import (
@@ -141,23 +141,23 @@ class Subject(Mapping[str, Any]):
         """Return the first image."""
         return self.get_images(intensity_only=False)[0]
 
-    def get_image(self, name: str) -> Image:
-        """Return the image called `name`.
+    def get_image(self, image_name: str) -> Image:
+        """Return the image called `image_name`.
 
         Raises
         ------
         UnknownImageError
             A KeyError that names the images there are.
         """
-        image = self._items.get(name)
+        image = self._items.get(image_name)
         if not isinstance(image, Image):
             raise UnknownImageError(
-                f"{self.describe()} has no image {name!r}; it has {self.get_images_names()}"
+                f"{self.describe()} has no image {image_name!r}; it has {self.get_images_names()}"
             )
         return image
 
-    def get_scalar_image(self, name: str) -> Image:
-        """Return the image of intensities called `name`.
+    def get_scalar_image(self, image_name: str) -> Image:
+        """Return the image of intensities called `image_name`.
 
         Raises
         ------
@@ -166,11 +166,11 @@ class Subject(Mapping[str, Any]):
         SubjectError
             A TypeError and ValueError, if it is of another type.
         """
-        return image_of_type(self, name, INTENSITY)
+        return image_of_type(self, image_name, INTENSITY)
 
-    def get_label_map(self, name: str) -> Image:
-        """Return the label map called `name`; errors are those of `get_scalar_image`."""
-        return image_of_type(self, name, LABEL)
+    def get_label_map(self, image_name: str) -> Image:
+        """Return the label map called `image_name`; errors are those of `get_scalar_image`."""
+        return image_of_type(self, image_name, LABEL)
 
     def is_2d(self) -> bool:
         """Tell whether all images are single slices, ``(W, H, 1)``."""
@@ -292,9 +292,10 @@ class Subject(Mapping[str, Any]):
     def plot(self, image: str | None = None, labels: str | None = None, **options: Any) -> Figure:
         """Return a picture in three planes, labels in colour over an image.
 
-        Options and errors are those of `voxloom.view.plot_subject`.
+        ``output_path`` is a file to write it to, ``return_fig=False`` returns None; other options
+        and errors are those of `voxloom.view.plot_subject`.
         """
-        figure: Figure = show("plot_subject", self, image, labels, **options)
+        figure: Figure = draw("plot_subject", self, image, labels, **options)
         return figure
 
     def _repr_html_(self) -> str:
