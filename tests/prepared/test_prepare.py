@@ -14,7 +14,7 @@ import pytest
 
 from voxloom._errors import PreparedError, SubjectError, VolumeReadError
 from voxloom.geometry import Box
-from voxloom.io import write_nifti
+from voxloom.io import chunk_for, write_nifti
 from voxloom.prepared import _prepare, open_prepared, prepare
 from voxloom.prepared._settings import Settings
 from voxloom.prepared._store import read_record
@@ -107,6 +107,18 @@ def test_its_volumes_keep_the_contract_of_readers(tmp_path: Path, layout: str) -
     source = dataset.dry_iter()[0].t1.source
     check_reader(source)
     assert source.reads_regions
+
+
+def test_chunks_are_chosen_for_the_patch_the_shape_and_the_type(tmp_path: Path) -> None:
+    pytest.importorskip("numcodecs")
+    shape = (1, 70, 70, 12)
+    image = ScalarImage(tensor=np.ones(shape, np.float32))
+    labels = LabelMap(tensor=np.ones(shape, np.uint8))
+    dataset = SubjectsDataset([Subject(t1=image, seg=labels)])
+    (stored,) = prepare(dataset, tmp_path, (64, 64, 8), layout="zarr").dry_iter()
+    chunks = [stored[name].source.chunk_shape for name in ("t1", "seg")]
+    assert chunks == [chunk_for((64, 64, 8), shape[1:], n) for n in (4, 1)]
+    assert chunks == [(32, 32, 8), (64, 64, 8)]
 
 
 def test_a_box_of_the_nifti_layout_lies_in_our_order(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from isal import isal_zlib
 
 from voxloom._errors import PreparedError, VoxloomError
 from voxloom.geometry import Box
-from voxloom.io import Array, write_reversed, write_zarr
+from voxloom.io import Array, chunk_for, write_reversed, write_zarr
 from voxloom.patches import copy_box, save_index
 from voxloom.prepared._metadata import to_json
 from voxloom.prepared._settings import Settings
@@ -119,7 +119,8 @@ def _write_item(name: str, value: Any, folder: Path, settings: Settings) -> dict
         write_reversed(folder / file, stored, affine)
     else:
         path = folder / file
-        write_zarr(path, stored, affine, chunk=settings.chunk, labels=value.type == LABEL)
+        chunk = chunk_for(settings.patch_size, value.spatial_shape, voxels.itemsize)
+        write_zarr(path, stored, affine, chunk=chunk, labels=value.type == LABEL)
     counts = save_index(folder / f"{name}.index.npz", voxels, value.type)
     return {
         "name": name,
