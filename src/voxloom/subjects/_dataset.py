@@ -70,7 +70,7 @@ class SubjectsDataset:
         cache: str | PathLike[str] | None = None,
         cache_limit: int | None = None,
     ) -> None:
-        self._subjects = listed(subjects)
+        self._subjects = tuple(listed(subjects))
         self.set_transform(transform)
         self.load_getitem = load_getitem
         self.set_cache(cache, cache_limit)
@@ -532,7 +532,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
     def dry_iter(self) -> Sequence[Subject]:
         """Return the subjects as they were given, without reading anything."""
-        return tuple(self._subjects)
+        return self._subjects
 
     def __len__(self) -> int:
         return len(self._subjects)
