@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import changing
@@ -174,3 +177,19 @@ def test_an_error_in_the_middle_of_a_batch_keeps_no_frame(make_queue: MakeQueue)
     gc.collect()
     assert queue._dispatcher is not None
     assert len(queue._dispatcher.lender._spare) == queue._dispatcher.lender._made
+
+
+@pytest.mark.parametrize("lacks", ["memfd_create", "posix_fallocate"])
+def test_without_a_memfd_patches_cross_in_a_file_without_a_name(
+    make_queue: MakeQueue, sign: Sign, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacks: str
+) -> None:
+    def run(**options: Any) -> list[str]:
+        queue = make_queue(subjects=make_large(), patch_size=SIDE, max_length=15, **options)
+        return [name for zero_copy in (False, True)
+                for name in sign(queue.batches(4, zero_copy=zero_copy))]  # fmt: skip
+
+    expected = run()
+    monkeypatch.delattr(os, lacks)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert run(num_workers=2) == expected
+    assert not list(tmp_path.iterdir())

@@ -256,6 +256,30 @@ def test_a_state_that_is_refused_leaves_the_generator_where_it_was(make_queue: M
     assert torch.equal(generator.get_state(), before)
 
 
+@pytest.mark.parametrize("schedule", ["spread", "shuffle"])
+def test_four_lanes_go_on_from_every_batch_on_one_two_or_four_ranks(
+    make_queue: MakeQueue, sign: Sign, schedule: str
+) -> None:
+    options = {"schedule": schedule, "lanes": 4, "transform": changing.draw_from_every_generator}
+
+    def follow(world: int, state: dict[str, Any] | None = None) -> list[str]:
+        """Return what is left of two epochs, one patch of each rank in turn."""
+        ranks = [make_queue(rank=rank, world=world, **options) for rank in range(world)]
+        for queue in ranks if state else ():
+            queue.load_state_dict(json.loads(json.dumps(state)))
+        epochs = range(ranks[0].state_dict()["epoch"], 2)
+        streams = [[name for _ in epochs for name in sign(queue.batches(1))] for queue in ranks]
+        return [name for row in zip(*streams, strict=True) for name in row]
+
+    whole = follow(1)
+    for world in (1, 2, 4):
+        given, queue = 0, make_queue(rank=0, world=world, **options)
+        for batch in (batch for _ in range(2) for batch in queue.batches(4 // world)):
+            given += world * len(batch["number"])
+            for other in (1, 2, 4):
+                assert follow(other, queue.state_dict()) == whole[given:]
+
+
 def test_a_state_is_small_whatever_the_data(make_queue: MakeQueue) -> None:
     queue = make_queue(count=300, samples=9, seed=2**63)
     assert len(json.dumps(queue.state_dict())) < 600
