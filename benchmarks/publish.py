@@ -22,7 +22,9 @@ from measure.table import median_of
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 DOCS = HERE.parent / "docs"
-LOADERS = ("voxloom", "voxloom-cache", "torchio", "monai")
+LOADERS = (
+    "voxloom", "voxloom-nothing-kept", "voxloom-all-kept", "voxloom-cache", "torchio", "monai"
+)  # fmt: skip
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def build_torchio(pairs: Pairs, work: Workload) -> Epoch:
         for number, (image, labels) in enumerate(pairs)
     ]
     queue = torchio.Queue(
-        torchio.SubjectsDataset(subjects, Delay(work.delay_s)),
+        torchio.SubjectsDataset(subjects, _delay(work)),
         work.max_length,
         work.samples_per_volume,
         _sampler_of(torchio, work),
@@ -59,12 +59,24 @@ def build_voxloom(pairs: Pairs, work: Workload) -> Epoch:
     return lambda: _data_of(queue.batches(work.batch_size))
 
 
+def build_voxloom_nothing_kept(pairs: Pairs, work: Workload) -> Epoch:
+    """The same, but every volume is decoded at each visit."""
+    queue = _voxloom_queue(pairs, work, memory_cache=0)
+    return lambda: _data_of(queue.batches(work.batch_size))
+
+
+def build_voxloom_all_kept(pairs: Pairs, work: Workload) -> Epoch:
+    """The same with room in memory for all volumes."""
+    queue = _voxloom_queue(pairs, work, memory_cache=2**30)
+    return lambda: _data_of(queue.batches(work.batch_size))
+
+
 def build_voxloom_cache(pairs: Pairs, work: Workload) -> Epoch:
     """The same with a cache, whose folder is new: the first epoch writes decoded volumes to it."""
     import tempfile
 
     cache = tempfile.TemporaryDirectory(prefix="benchmark-cache-")
-    queue = _voxloom_queue(pairs, work, cache.name)
+    queue = _voxloom_queue(pairs, work, cache=cache.name)
 
     def epoch_with_cache() -> Iterator[Batch]:
         assert cache.name  # The folder lives as long as this function.
@@ -151,23 +163,29 @@ def build_monai_persistent(pairs: Pairs, work: Workload) -> Epoch:
     return epoch_with_cache
 
 
-def _voxloom_queue(pairs: Pairs, work: Workload, cache: str | None = None) -> Any:
+def _voxloom_queue(
+    pairs: Pairs, work: Workload, cache: str | None = None, memory_cache: int | None = None
+) -> Any:
     import voxloom
 
     subjects = [
         voxloom.Subject(t1=voxloom.ScalarImage(image), seg=voxloom.LabelMap(labels), number=number)
         for number, (image, labels) in enumerate(pairs)
     ]
-    # A transform takes whole volumes: without one, only what a patch needs is read.
-    transform = Delay(work.delay_s) if work.delay_s or cache is None else None
     return voxloom.Queue(
-        voxloom.SubjectsDataset(subjects, transform, cache=cache),
+        voxloom.SubjectsDataset(subjects, _delay(work), cache=cache),
         work.max_length,
         work.samples_per_volume,
         _sampler_of(voxloom, work),
         num_workers=work.num_workers,
         seed=work.seed,
+        memory_cache=memory_cache,
     )
+
+
+def _delay(work: Workload) -> Delay | None:
+    """Return the transform of a work that takes its time; most have none."""
+    return Delay(work.delay_s) if work.delay_s else None
 
 
 def _voxloom_epochs(layout: str, work: Workload) -> Epoch:
@@ -226,7 +244,8 @@ def _monai_transform(work: Workload) -> Any:
             num_classes=1 + len(LABELS),
             num_samples=work.samples_per_volume,
         )
-    return Compose([LoadImaged(keys), EnsureChannelFirstd(keys), Delay(work.delay_s), crop])
+    steps = [LoadImaged(keys), EnsureChannelFirstd(keys), _delay(work), crop]
+    return Compose([step for step in steps if step is not None])
 
 
 def _monai_epochs(loader_class: Any, dataset: Any, work: Workload) -> Epoch:
@@ -245,6 +264,8 @@ def _monai_epochs(loader_class: Any, dataset: Any, work: Workload) -> Epoch:
 
 BUILDERS: dict[str, Callable[[Pairs, Workload], Epoch]] = {
     "voxloom": build_voxloom,
+    "voxloom-nothing-kept": build_voxloom_nothing_kept,
+    "voxloom-all-kept": build_voxloom_all_kept,
     "voxloom-cache": build_voxloom_cache,
     "voxloom-dataloader": build_voxloom_dataloader,
     "voxloom-prepared": build_voxloom_prepared,

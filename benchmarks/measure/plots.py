@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 NAMES = {
     "voxloom": "voxloom",
+    "voxloom-nothing-kept": "voxloom, memory_cache=0",
+    "voxloom-all-kept": "voxloom, memory_cache=2**30",
     "voxloom-cache": "voxloom, cache=folder",
     "torchio": "TorchIO",
     "monai": "MONAI",
@@ -17,11 +19,20 @@ NAMES = {
 # Okabe and Ito: told apart by all kinds of colour vision; marks and names tell them apart, too.
 COLOURS = {
     "voxloom": "#0072B2",
+    "voxloom-nothing-kept": "#999999",
+    "voxloom-all-kept": "#009E73",
     "voxloom-cache": "#56B4E9",
     "torchio": "#D55E00",
     "monai": "#E69F00",
 }
-MARKS = {"voxloom": "o", "voxloom-cache": "s", "torchio": "^", "monai": "D"}
+MARKS = {
+    "voxloom": "o",
+    "voxloom-nothing-kept": "x",
+    "voxloom-all-kept": "P",
+    "voxloom-cache": "s",
+    "torchio": "^",
+    "monai": "D",
+}
 STYLE = {
     "font.size": 12,
     "axes.spines.top": False,

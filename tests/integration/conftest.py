@@ -1,9 +1,11 @@
-"""A real S3 server, and what worker processes import by name."""
+"""A real S3 server, what must be left of no queue, and what worker processes import by name."""
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,34 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import faulty
+from belongings import belongings
 from object_server import ObjectServer
+
+from voxloom import Queue, SubjectsDataset, UniformSampler
+from voxloom.io._mapping import map_file
+
+
+@pytest.fixture(scope="session")
+def started() -> None:
+    """Use a queue of each kind once: multiprocessing starts what the process keeps."""
+    for method in ("spawn", "forkserver"):
+        dataset = SubjectsDataset(faulty.make_subjects(2))
+        with Queue(
+            dataset, 4, 2, UniformSampler(4), 1, executor="processes", start_method=method
+        ) as queue:
+            next(iter(queue))
+
+
+@pytest.fixture
+def nothing_is_left(started: None) -> Iterator[None]:
+    """Find after a test what was there before: no descriptor, worker, thread or file more."""
+    before = belongings()
+    yield
+    map_file.cache_clear()  # plain files that the test itself read stay mapped
+    if belongings() - before:
+        gc.collect()
+    assert belongings() - before == Counter()
 
 
 @pytest.fixture(scope="session")

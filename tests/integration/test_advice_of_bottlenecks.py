@@ -60,7 +60,7 @@ def test_a_slow_stage_of_the_workers_is_named(
 
 def test_packed_files_that_take_long_to_unpack_are_named(tmp_path: Path) -> None:
     """One worker: more would wait for their tiny patches to be shipped."""
-    voxels = np.random.default_rng(0).integers(0, 4000, (1, 128, 128, 64), dtype=np.int16)
+    voxels = np.random.default_rng(0).integers(0, 4000, (1, 256, 256, 64), dtype=np.int16)
     path = tmp_path / "t1.nii.gz"
     ScalarImage(tensor=voxels).save(path)
     dataset = SubjectsDataset([Subject(t1=ScalarImage(path)) for _ in range(16)])
@@ -70,7 +70,7 @@ def test_packed_files_that_take_long_to_unpack_are_named(tmp_path: Path) -> None
 
 
 def test_a_slow_trainer_is_named() -> None:
-    assert "The trainer is the bottleneck" in advice(in_memory(), step_s=0.05)
+    assert "The trainer is the bottleneck" in advice(in_memory(), step_s=0.2)
 
 
 def test_a_queue_that_is_too_short_for_the_batch_is_named() -> None:

@@ -6,32 +6,27 @@ import itertools
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import faulty
 import pytest
-import shared_memory
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom._errors import PatchError
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*samples_per_volume")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*samples_per_volume"),
+    pytest.mark.usefixtures("nothing_is_left"),
+]
 BAD = 2
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Write volumes; afterwards nothing is left of the queue that read them."""
+def folder(tmp_path: Path) -> Path:
     for subject in faulty.make_subjects(6, size=16):
         subject.t1.save(tmp_path / f"{subject.number}.nii.gz")
-    shared = shared_memory.names()
-    yield tmp_path
-    assert shared_memory.names() <= shared
-    children = [task / "children" for task in Path("/proc/self/task").iterdir()]
-    pids = [pid for child in children for pid in child.read_text().split()]
-    assert not [p for p in pids if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    return tmp_path
 
 
 def make(folder: Path, **options: Any) -> Queue:
@@ -131,8 +126,36 @@ def test_slow_files_are_no_hang_and_the_advice_names_reading(folder: Path) -> No
         assert re.search(r"'read' takes (9\d|100)% .* faster or local disk", queue.advice())
 
 
-def test_a_worker_without_memory_is_an_error_that_names_the_subject(folder: Path) -> None:
-    message = rf"subject {BAD}, .* failed in stage 'transform'"
-    transform = faulty.RunOutOfMemory(BAD)
-    with make(folder, transform=transform) as queue, pytest.raises(MemoryError, match=message):
-        list(queue)
+@pytest.mark.parametrize(
+    ("fault", "what", "kind"),
+    [
+        (faulty.FailOn(BAD), "failed in stage 'transform': LookupError: number 2", LookupError),
+        (faulty.RunOutOfMemory(BAD), "failed in stage 'transform': MemoryError", MemoryError),
+        (faulty.KillOn(BAD), "ended 2 workers, the last one in stage 'transform'", PatchError),
+        (faulty.HangOn(BAD), "hangs in stage 'transform'", PatchError),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, faulty.FailOn) else "",
+)
+@pytest.mark.parametrize("on_error", ["raise", "retry"])
+def test_a_bad_transform_is_named_within_seconds_with_all_that_finds_it(
+    folder: Path, fault: Any, what: str, kind: type[Exception], on_error: str
+) -> None:
+    with make(folder, transform=fault, timeout=1, on_error=on_error) as queue:
+        place = queue.plan(0).subjects.tolist().index(BAD)
+        message = rf"subject {BAD}, .*/{BAD}\.nii\.gz.* \(epoch 0, plan index {place}\) {what}"
+        start = time.monotonic()
+        with pytest.raises(PatchError, match=message) as caught:
+            list(queue)
+        assert time.monotonic() - start < 10
+    assert isinstance(caught.value, kind)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "retry"])
+def test_a_bad_patch_transform_is_named_with_all_that_finds_it(folder: Path, on_error: str) -> None:
+    with make(folder, patch_transform=faulty.FailOnPatch(), on_error=on_error) as queue:
+        message = (
+            r"subject (\d), .*/\1\.nii\.gz.* \(epoch 0, plan index \d+\) failed in stage "
+            r"'patch transform': LookupError: a patch of eleven"
+        )
+        with pytest.raises(PatchError, match=message):
+            list(queue)

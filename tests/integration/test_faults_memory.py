@@ -18,7 +18,10 @@ from memory_group import MemoryGroup
 from voxloom import Queue, SubjectsDataset, UniformSampler
 from voxloom._errors import PatchError
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*samples_per_volume")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*samples_per_volume"),
+    pytest.mark.usefixtures("nothing_is_left"),
+]
 MIB = 2**20
 MakeGroup = Callable[[int], MemoryGroup]
 

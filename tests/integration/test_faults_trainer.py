@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import resource
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import faulty
 import pytest
-import shared_memory
+from belongings import children, started_children
 from torch.utils.data import DataLoader
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom._errors import PatchError, QueueError
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*samples_per_volume")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*samples_per_volume"),
+    pytest.mark.usefixtures("nothing_is_left"),
+]
 LENGTH = 24
 
 
@@ -34,52 +36,6 @@ def make(transform: Any = None, num_workers: int = 2, **options: Any) -> Queue:
 
 def numbers(queue: Queue, epochs: int = 1) -> list[int]:
     return [patch.number for _ in range(epochs) for patch in queue]
-
-
-def children() -> set[str]:
-    """Return the worker processes, of whichever thread."""
-    tasks = [task / "children" for task in Path("/proc/self/task").iterdir()]
-    found = [pid for task in tasks if task.exists() for pid in task.read_text().split()]
-    lines = {pid: Path(f"/proc/{pid}/cmdline") for pid in found}
-    return {
-        pid for pid, line in lines.items() if line.exists() and b"spawn_main" in line.read_bytes()
-    }
-
-
-def started_children(count: int) -> set[str]:
-    """Return the workers once there are as many: one that just began is not known by its name."""
-    deadline = time.monotonic() + 10
-    while len(children()) < count and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return children()
-
-
-def belongings() -> dict[str, Any]:
-    """Return what this process has, that queues take from."""
-    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    kinds = sorted(str(link.readlink()).split(":")[0] for link in links)
-    return {
-        "descriptors": [kind for kind in kinds if not kind.startswith("/proc/")],
-        "threads": sorted(thread.name for thread in threading.enumerate()),
-        "shared memory": shared_memory.names(),
-        "workers": children(),
-    }
-
-
-@pytest.fixture(scope="module")
-def started() -> None:
-    """Use a queue once: multiprocessing starts what the process keeps."""
-    with make() as queue:
-        next(iter(queue))
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(started: None) -> Iterator[None]:
-    gc.collect()
-    before = belongings()
-    yield
-    gc.collect()
-    assert belongings() == before
 
 
 def train(patches: Any) -> float:
@@ -291,6 +247,7 @@ INTERRUPTED = f"""
 import gc, os, signal, sys, threading, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import faulty, test_faults_trainer as here
+from belongings import belongings
 
 def interrupt(work, *after_s):
     timers = [threading.Timer(s, os.kill, (os.getpid(), signal.SIGINT)) for s in after_s]
@@ -328,13 +285,13 @@ def start_many():
 if __name__ == "__main__":
     with here.make() as queue:
         next(iter(queue))
-    before = here.belongings()
+    before = belongings()
     took_s = [close_hanging(0.05), close_hanging(0.5), close_hanging(0.05, 0.06)]
     start_many()
     deadline = time.monotonic() + 5
-    while gc.collect() >= 0 and here.belongings() != before and time.monotonic() < deadline:
+    while gc.collect() >= 0 and belongings() != before and time.monotonic() < deadline:
         time.sleep(0.05)  # a thread that found its pipes closed, and what it alone referred to
-    assert here.belongings() == before, (here.belongings(), before)
+    assert belongings() == before, (belongings(), before)
     print(*took_s)
 """
 

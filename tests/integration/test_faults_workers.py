@@ -22,7 +22,10 @@ from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom._errors import PatchError
 
 MakeQueue = Callable[..., Queue]
-pytestmark = pytest.mark.filterwarnings("ignore:.*samples_per_volume")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*samples_per_volume"),
+    pytest.mark.usefixtures("nothing_is_left"),
+]
 
 
 @pytest.fixture

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from voxloom._errors import VolumeReadError
-from voxloom.io._gzip import decode_into, decoded_pieces, is_gzip, read_first_bytes
+from voxloom.io import _gzip
+from voxloom.io._gzip import (
+    check_length,
+    decode_into,
+    decoded_pieces,
+    is_gzip,
+    read_first_bytes,
+)
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -119,3 +126,25 @@ def test_whoever_watches_is_shown_the_whole_file_once(path: Path, padding: int) 
     decode_into(str(path), 0, buffer, to_the_end=True, watch=shown.extend)
     assert bytes(buffer) == CONTENT
     assert bytes(shown) == path.read_bytes()
+
+
+@pytest.mark.parametrize("cut", [0, 1000])
+@pytest.mark.parametrize("padding", [0, 512])
+def test_a_length_that_is_right_is_found_so_whatever_the_file_is_made_of(
+    path: Path, cut: int, padding: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_gzip, "_LARGE_BYTES", 0)
+    members = (gzip.compress(part) for part in (CONTENT[:cut], CONTENT[cut:]) if part)
+    path.write_bytes(b"".join(members) + bytes(padding))
+    check_length(str(path), len(CONTENT))
+    with pytest.raises(VolumeReadError, match=f"{re.escape(str(path))}: expected .*, got "):
+        check_length(str(path), len(CONTENT) + 1)
+
+
+def test_the_length_of_one_member_is_read_from_its_last_bytes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_gzip, "_LARGE_BYTES", 0)
+    monkeypatch.delattr(_gzip, "_GzipReader")
+    path.write_bytes(gzip.compress(CONTENT))
+    check_length(str(path), len(CONTENT))

@@ -7,6 +7,7 @@ import pytest
 from voxloom._errors import UnknownFormatError, VolumeReadError
 from voxloom.geometry import Box
 from voxloom.io import ItkSource, NiftiSource, write_nifti
+from voxloom.testing import check_reader
 
 sitk = pytest.importorskip("SimpleITK")
 VOXELS = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
@@ -53,6 +54,55 @@ def test_a_fourth_axis_is_channels(tmp_path: Path) -> None:
     image = sitk.GetImageFromArray(stored.transpose(0, 3, 2, 1), isVector=False)
     sitk.WriteImage(image, str(tmp_path / "f.nrrd"))
     np.testing.assert_array_equal(ItkSource(tmp_path / "f.nrrd").read(), stored)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["v.nrrd", "v.mha", "v.mhd"])
+def test_components_of_a_fourth_axis_are_channels_as_itk_reads_them(
+    tmp_path: Path, name: str, packed: bool
+) -> None:
+    stored = np.arange(2 * 7 * 6 * 5 * 3, dtype=np.int16).reshape(2, 7, 6, 5, 3)
+    path = str(tmp_path / name)
+    sitk.WriteImage(sitk.GetImageFromArray(stored, isVector=True), path, packed)
+    expected = stored.transpose(4, 0, 3, 2, 1).reshape(6, 5, 6, 7)  # component by component
+    source = ItkSource(path)
+    check_reader(source)
+    np.testing.assert_array_equal(source.read(), expected)
+
+
+def with_fields(path: Path, fields: str, end: bytes) -> str:
+    """Add fields to a header, before `end`."""
+    path.write_bytes(path.read_bytes().replace(end, fields.encode() + end, 1))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("unit", "millimetres"), [("mm", 1), ("um", 1e-3), ("cm", 10), ("?", 1), ("", 1)]
+)
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".mhd"])
+def test_lengths_become_millimetres(
+    tmp_path: Path, oblique: Any, suffix: str, unit: str, millimetres: float
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    written_by_itk(write_nifti(tmp_path / "a.nii", VOXELS, oblique), path)
+    if suffix == ".nrrd":
+        with_fields(path, f'\nspace units: "{unit}" "{unit}" "{unit}"', b"\n\n")
+    else:
+        with_fields(path, f"DistanceUnits = {unit}\n", b"ElementDataFile")
+    expected = np.diag([millimetres] * 3 + [1.0]) @ oblique
+    np.testing.assert_allclose(ItkSource(path).affine, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_units_of_the_axes_count_where_a_nrrd_has_no_space(tmp_path: Path) -> None:
+    header = (
+        "NRRD0004\ntype: short\ndimension: 4\nsizes: 2 5 6 7\nkinds: vector domain domain domain\n"
+        'spacings: nan 1 2 3\nunits: "" "um" "mm" "cm"\nendian: little\nencoding: raw\n\n'
+    )
+    voxels = np.stack([VOXELS, VOXELS + 1])
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + voxels.tobytes(order="F"))
+    source = ItkSource(tmp_path / "a.nrrd")
+    np.testing.assert_allclose(source.space.spacing, (1e-3, 2, 30))
+    np.testing.assert_array_equal(source.read(), voxels)
 
 
 def test_a_box_of_a_raw_file_is_a_view_of_a_map(tmp_path: Path) -> None:

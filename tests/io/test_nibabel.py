@@ -10,6 +10,7 @@ import pytest
 from voxloom._errors import UnknownFormatError, VolumeNotFoundError, VolumeReadError
 from voxloom.geometry import Box
 from voxloom.io import NibabelSource
+from voxloom.testing import check_reader
 
 Array = np.ndarray[Any, Any]
 Save = Callable[..., str]
@@ -60,6 +61,37 @@ def test_damaged_files_are_named(tmp_path: Path, kept: int) -> None:
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(VolumeReadError, match=re.escape(str(path))):
         NibabelSource(path).read()
+
+
+@pytest.mark.parametrize("place", [-8, -4, 20_000])
+def test_a_flipped_byte_of_a_compressed_file_is_seen(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "t1.mgz"
+    voxels = np.random.default_rng(0).random((20, 20, 20), np.float32)
+    nibabel.MGHImage(voxels, np.eye(4)).to_filename(path)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 16
+    path.write_bytes(content)
+    with pytest.raises(VolumeReadError, match=r"t1\.mgz: cannot be decoded"):
+        NibabelSource(path).read()
+
+
+@pytest.mark.parametrize("name", ["t1.mgz", "t1.img.gz"])
+def test_voxels_do_not_depend_on_what_nibabel_finds_to_decode_gzip_with(
+    tmp_path: Path, voxels: Array, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = nibabel.AnalyzeImage if ".img" in name else nibabel.MGHImage
+    kind(voxels, np.diag([-1, 1, 1, 1])).to_filename(tmp_path / name)
+    source = NibabelSource(tmp_path / name)
+
+    def indexed(name: str, **more: Any) -> Any:  # indexed_gzip, where that is installed
+        raise AssertionError(f"nibabel decodes {name}") if Path(name).exists() else OSError(name)
+
+    monkeypatch.setattr("nibabel._compression.HAVE_INDEXED_GZIP", True)
+    monkeypatch.setattr("nibabel._compression.IndexedGzipFile", indexed)
+    np.testing.assert_array_equal(source.read()[0], voxels, strict=True)
+    check_reader(source)
+    with pytest.raises(AssertionError, match="nibabel decodes"):
+        nibabel.load(tmp_path / name)
 
 
 def test_colours_are_refused(save: Save) -> None:

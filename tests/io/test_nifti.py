@@ -180,6 +180,30 @@ def test_truncated_gzip_names_the_file(tmp_path: Path, packed: bytes, kept: floa
         NiftiSource(path).read()
 
 
+@pytest.mark.parametrize("cut", [0, 100])
+def test_a_compressed_header_that_lies_is_refused_before_its_volume_is_allocated(
+    tmp_path: Path, cut: int
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 64), np.uint8)
+    plain = bytearray(Path(write_nifti(tmp_path / "t1.nii", noise)).read_bytes())
+    struct.pack_into("<3h", plain, 42, 640, 640, 600)  # deflate could hold it
+    path = tmp_path / "t1.nii.gz"
+    path.write_bytes(gzip.compress(plain)[: -cut or None])
+    source = NiftiSource(path)
+    what = "ended before the end" if cut else "expected 245760352 bytes once decompressed, got 2"
+    for read in (
+        source.read,
+        lambda: source.read(Box((0, 0, 0), (9, 9, 9))),
+        lambda: source.decode_into(lambda count: np.empty(count, np.uint8)),
+    ):
+        tracemalloc.start()
+        with pytest.raises(VolumeReadError, match=f"{re.escape(str(path))}: .*{what}"):
+            read()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 16 << 20
+
+
 @thrice
 @given(place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 @example(place=0.0, flip=255)

@@ -28,3 +28,14 @@ def test_a_scheme_that_nothing_reads_is_named() -> None:
 def test_formats_that_are_not_chunked_are_refused_as_urls(name: str) -> None:
     with pytest.raises(UnknownFormatError, match=f"{name}: of URLs only Zarr is read"):
         open_volume(f"https://host/{name}")
+
+
+def test_the_case_of_a_scheme_does_not_matter() -> None:
+    assert local_path("S3://Bucket/T1.zarr") == "s3://Bucket/T1.zarr"
+    assert local_path("FILE:///data/T1.zarr") == "/data/T1.zarr"
+
+
+@pytest.mark.parametrize("url", ["s3://", "https:///"])
+def test_a_url_of_no_place_is_refused(url: str) -> None:
+    with pytest.raises(UnknownFormatError, match=f"^{url}: a URL names a host or a bucket"):
+        open_volume(url)

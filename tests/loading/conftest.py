@@ -34,8 +34,10 @@ def make_queue() -> Iterator[Callable[..., Queue]]:
     ) -> Queue:
         dataset = SubjectsDataset(subjects or make_subjects(count), transform)
         # By default these subjects would be shuffled, and no volume would ever be held.
-        options = {"seed": 7, "schedule": "spread", **options}
-        queue = Queue(dataset, max_length, samples, UniformSampler(patch_size), **options)
+        options = {
+            "seed": 7, "schedule": "spread", "sampler": UniformSampler(patch_size), **options
+        }  # fmt: skip
+        queue = Queue(dataset, max_length, samples, **options)
         made.append(queue)
         return queue
 

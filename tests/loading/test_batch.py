@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import changing
@@ -16,6 +16,7 @@ from voxloom import LabelMap, Queue, ScalarImage, Subject, UniformSampler
 pytestmark = pytest.mark.filterwarnings("ignore:batches of")  # small queues mix little
 
 MakeQueue = Callable[..., Queue]
+Sign = Callable[[Iterable[Any]], list[str]]
 
 
 def assert_like_the_samplers(patch: Subject, whole: Subject) -> None:
@@ -137,6 +138,13 @@ def test_a_batch_owns_its_memory(make_queue: MakeQueue) -> None:
     first["t1"]["data"].zero_()
 
 
-def test_batches_go_to_a_device(make_queue: MakeQueue) -> None:
-    [batch] = make_queue(2, 2).batches(4, device="cpu")
-    assert batch["t1"]["data"].device == torch.device("cpu")
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_batches_go_to_a_device_as_they_are(
+    make_queue: MakeQueue, sign: Sign, num_workers: int
+) -> None:
+    expected = sign(make_queue().batches(4))
+    queue = make_queue(num_workers=num_workers)
+    assert sign(queue.batches(4, device="cpu")) == expected
+    [batch, *_] = queue.batches(4, device="meta")
+    devices = {value.device.type for value in batch["t1"].values() if torch.is_tensor(value)}
+    assert devices == {batch["index_ini"].device.type} == {"meta"}

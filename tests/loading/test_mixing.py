@@ -63,7 +63,7 @@ def test_nothing_counted_is_no_error() -> None:
 def test_the_spread_schedule_mixes_as_the_design_asks() -> None:
     plan = plan_epoch([16] * 300, 0, PlanOptions(seed=0, max_length=256))
     mixing = measure_mixing(plan.subjects, 8)
-    assert mixing.distinct_mean >= 7.8
+    assert mixing.distinct_mean >= 7.9
     assert mixing.design_effect < 1.05
 
 

@@ -1,10 +1,12 @@
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
+from voxloom.io import ItkSource, NiftiSource
 from voxloom.prepared import _cache_key
-from voxloom.prepared._cache_key import ContentDigest, content_key, outline_key
+from voxloom.prepared._cache_key import ContentDigest, content_key, files_of, outline_key
 
 
 @pytest.mark.parametrize("piece", [1, 7, 16, 40, 1000])
@@ -32,3 +34,30 @@ def test_another_byte_or_other_facts_are_another_name(tmp_path: Path) -> None:
         path.write_bytes(held)
         names.add(content_key((str(path),), facts))
     assert len(names) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("a.mhd", ["a.mhd", "a.zraw"]),
+        ("a.nhdr", ["a.nhdr", "a.raw.gz"]),
+        ("a.nrrd", ["a.nrrd"]),
+        ("a.mha", ["a.mha"]),
+    ],
+)
+def test_a_header_and_the_voxels_beside_it_are_the_files_of_a_volume(
+    tmp_path: Path, name: str, files: list[str]
+) -> None:
+    itk = pytest.importorskip("SimpleITK")
+    itk.WriteImage(itk.Image(4, 5, 6, itk.sitkInt16), str(tmp_path / name), True)
+    assert files_of(ItkSource(tmp_path / name)) == tuple(str(tmp_path / file) for file in files)
+
+
+def test_pairs_and_headers_that_name_several_files_cannot_be_told(tmp_path: Path) -> None:
+    for name in ("a.img", "a.img.gz"):
+        nibabel.Nifti1Pair(np.ones((4, 5, 6), np.int16), np.eye(4)).to_filename(tmp_path / name)
+        assert files_of(NiftiSource(tmp_path / name)) == ()
+    (tmp_path / "a.mhd").write_text(
+        "NDims = 3\nDimSize = 4 5 6\nElementType = MET_SHORT\nElementDataFile = %d.raw 1 6 1\n"
+    )
+    assert files_of(ItkSource(tmp_path / "a.mhd")) == ()

@@ -1,6 +1,7 @@
 import hashlib
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import time
@@ -214,13 +215,50 @@ def test_a_random_transform_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_found_before_anything_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    with pytest.raises(PreparedError, match=r"take about 0\.0 GB and the disk has 0\.0 GB free"):
-        prepare(SubjectsDataset(subjects(1)), tmp_path)
+    least = "about" if layout == "nifti" else "at least"
+    with pytest.raises(PreparedError, match=rf"take {least} 0\.0 GB and the disk has 0\.0 GB free"):
+        prepare(SubjectsDataset(subjects(1)), tmp_path, layout=layout)
     assert not list((tmp_path / "subjects").iterdir())
+
+
+@pytest.mark.parametrize("share", [0.05, 1.0])
+def test_what_will_surely_not_fit_is_refused_and_what_may_fit_is_not(
+    tmp_path: Path, layout: str, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voxel_bytes = 3 * 17 * 18 * 19 * 3
+    free = int(share * voxel_bytes * 1.5) + _prepare._RESERVE_BYTES
+    disk = shutil.disk_usage(tmp_path)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: disk)
+    dataset = SubjectsDataset(subjects())
+    if share == 1.0 or layout == "zarr":
+        assert len(prepare(dataset, tmp_path, layout=layout)) == 3
+    else:
+        with pytest.raises(PreparedError, match="choose another folder, or layout='zarr'"):
+            prepare(dataset, tmp_path, layout=layout)
+
+
+def test_a_disk_that_fills_meanwhile_leaves_no_half_subject(tmp_path: Path, layout: str) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+    try:
+        with pytest.raises(PreparedError, match="cannot be written, File too large; free room"):
+            prepare(SubjectsDataset(subjects()), tmp_path, layout=layout)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "subjects").iterdir())
+    assert len(prepare(SubjectsDataset(subjects()), tmp_path, layout=layout)) == 3
+
+
+@pytest.mark.parametrize("place", ["file", "file/store"])
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    message = rf"{tmp_path / place}: nothing can be prepared here, Not a directory; choose another"
+    with pytest.raises(PreparedError, match=message):
+        prepare(SubjectsDataset(subjects(1)), tmp_path / place)
 
 
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from voxloom.io._blosc2 import Blosc2Source
 from voxloom.io._cached import CachedSource
 from voxloom.io._channels import ChannelSource
 from voxloom.io._dicom import DicomSource
+from voxloom.io._file_state import file_state, files_of
 from voxloom.io._hdf5 import Hdf5Source
 from voxloom.io._itk import ItkSource
 from voxloom.io._nibabel import NibabelSource
@@ -40,6 +41,8 @@ __all__ = [
     "VolumeSource",
     "ZarrSource",
     "chunk_for",
+    "file_state",
+    "files_of",
     "known_suffixes",
     "nifti_header",
     "open_volume",

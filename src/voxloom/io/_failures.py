@@ -15,7 +15,8 @@ from voxloom._errors import VolumeNotFoundError, VolumeReadError, VoxloomError
 
 # isal's own annotations take its error for an instance.
 _ISAL_ERROR = cast(type[Exception], igzip_lib.error)
-_DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error, _ISAL_ERROR)
+DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error, _ISAL_ERROR)
+"""What decoders of gzip raise over a damaged stream."""
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
             f"{error.filename or path}: there is no such file; check the path, "
             "and that the disk it lies on is mounted"
         ) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise damaged(path, f"cannot be decoded, {_reason(error)}") from error
     except OSError as error:
         raise VolumeReadError(f"{path}: cannot be read, {_reason(error)}") from error

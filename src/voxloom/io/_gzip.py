@@ -24,6 +24,8 @@ _INPUT_BYTES: Final = 1 << 18
 _FIRST_INPUT_BYTES: Final = 1 << 12
 _SKIP_BYTES: Final = 1 << 16
 _PIECE_BYTES: Final = 1 << 18  # stays in the second-level cache until it was used
+_LARGE_BYTES: Final = 1 << 26
+_LENGTH_BYTES: Final = 4
 
 
 class _Stream(Protocol):
@@ -141,6 +143,28 @@ def decoded_pieces(path: str, count: int) -> Iterator[memoryview]:
             yield buffer[:got]
     if left:
         raise damaged(path, f"expected {count} bytes once decompressed, got {count - left}")
+
+
+def check_length(path: str, count: int) -> None:
+    """Raise unless a file holds `count` bytes once decoded, before memory for many is taken.
+
+    The last bytes of a file of one member say its length. Where they say another, the file has
+    several members, or is padded, damaged or not what its header says: it is decoded once, into
+    memory of one piece, to know.
+
+    Raises
+    ------
+    VolumeReadError
+        If the stream is damaged, too short or too long.
+    """
+    if count < _LARGE_BYTES:
+        return
+    with reading(path), Path(path).open("rb", buffering=0) as file:
+        file.seek(-_LENGTH_BYTES, io.SEEK_END)
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    if length != count % (1 << 8 * _LENGTH_BYTES):
+        for _ in decoded_pieces(path, count):
+            pass
 
 
 def _fill(stream: _Stream, buffer: memoryview) -> int:

@@ -18,7 +18,7 @@ from voxloom.io._gzip import MOST_BYTES_PER_BYTE
 from voxloom.io._inflate import inflate
 from voxloom.io._library import decoding, space_in
 from voxloom.io._mapping import map_voxels
-from voxloom.io._raw_layout import StoredVoxels, find_voxels
+from voxloom.io._raw_layout import StoredVoxels, find_voxels, lengths_in
 from voxloom.io._source import Array, Shape4, VolumeSource
 
 _PIXELS: Final = {
@@ -39,12 +39,18 @@ _MAPPED: Final = (".nrrd", ".nhdr", ".mha", ".mhd")
 
 @dataclass(frozen=True, slots=True)
 class ItkHeader:
-    """What ITK says of a file: ``(C, W, H, D)``, type, and affine, RAS+, mm."""
+    """What ITK says of a file: ``(C, W, H, D)``, type, and affine, RAS+, in the file's unit."""
 
     shape: Shape4
     dtype: np.dtype[Any]
     affine: Affine
-    axes: int
+    components: int
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Lengths of the axes as they lie, the first fastest: components, W, H, D, more."""
+        channels, w, h, d = self.shape
+        return self.components, w, h, d, channels // self.components
 
 
 def read_itk_header(path: str) -> ItkHeader:
@@ -69,9 +75,10 @@ def read_itk_header(path: str) -> ItkHeader:
         if not 2 <= len(size) <= 4 or min(size) < 1:
             raise damaged(path, f"expected 2 to 4 axes without empty ones, got {tuple(size)}")
         w, h, d, more = (*size, 1, 1)[:4]
-        shape = (int(reader.GetNumberOfComponents()) * more, w, h, d)
+        components = int(reader.GetNumberOfComponents())
+        shape = (components * more, w, h, d)
         affine = _affine(reader, len(size))
-    return ItkHeader(shape, dtype, affine, len(size))
+    return ItkHeader(shape, dtype, affine, components)
 
 
 def decode_itk(path: str, header: ItkHeader) -> Array:
@@ -86,19 +93,23 @@ def decode_itk(path: str, header: ItkHeader) -> Array:
     with decoding(path, "SimpleITK"):
         image = _reader(path).Execute()
         stored = itk.GetArrayFromImage(image)
-    channels, w, h, d = header.shape
-    components = image.GetNumberOfComponentsPerPixel()
-    voxels = stored.reshape(channels // components, d, h, w, components)
-    ordered: Array = np.moveaxis(voxels.transpose(0, 4, 3, 2, 1), 1, 0).reshape(header.shape)
-    return ordered.astype(header.dtype, copy=False)
+    voxels: Array = stored.reshape(header.stored_shape[::-1]).T
+    return channels_first(voxels).astype(header.dtype, copy=False)
+
+
+def channels_first(voxels: Array) -> Array:
+    """Return ``(C, W, H, D)`` for components, W, H, D, more: a view where one of both is one."""
+    _, w, h, d, _ = voxels.shape
+    return voxels.transpose(0, 4, 1, 2, 3).reshape(-1, w, h, d)
 
 
 @final
 class ItkSource(VolumeSource):
     """A file that ITK reads: NRRD, MetaImage, one DICOM file, and others.
 
-    ITK's world is LPS+; the affine here is RAS+, mm. Voxels of NRRD and MetaImage that lie
-    unencoded in one file are memory mapped, so that a box costs what it holds.
+    ITK's world is LPS+, in whatever unit the file has; the affine here is RAS+, mm. Voxels of
+    NRRD and MetaImage that lie unencoded in one file are memory mapped, so that a box costs what
+    it holds.
 
     Parameters
     ----------
@@ -128,26 +139,29 @@ class ItkSource(VolumeSource):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
-        stored = find_voxels(self.path) if self.path.lower().endswith(_MAPPED) else None
+        is_mapped = self.path.lower().endswith(_MAPPED)
+        stored = find_voxels(self.path) if is_mapped else None
         self.header = header = read_itk_header(self.path)
         self.shape = header.shape
         self.dtype = header.dtype
-        self.space = space_in(self.path, header.shape[1:], header.affine)
+        unit = np.diag([*lengths_in(self.path), 1.0]) if is_mapped else np.eye(4)
+        self.space = space_in(self.path, header.shape[1:], unit @ header.affine)
         self._stored = _mappable(self.path, header, stored)
         self.reads_regions = self._stored is not None
         self._packed = stored if _is_packed_meta(self.path, stored) else None
+        self.files = _files(self.path, stored, is_told=is_mapped)
 
     def read(self, box: Box | None = None) -> Array:
         """Return the voxels in `box`, or all; a read-only view where they are mapped."""
         if box is not None:
             self.check_box(box)
-        stored = self._stored
+        places = (slice(None), *(box or Box((0, 0, 0), self.spatial_shape)).slices)
         if self._packed is not None:
-            voxels = self._unpack(self._packed)
+            voxels = channels_first(self._unpack(self._packed)[places])
+        elif self._stored is not None:
+            voxels = channels_first(self._map(self._stored)[places])
         else:
-            voxels = decode_itk(self.path, self.header) if stored is None else self._map(stored)
-        if box is not None:
-            voxels = voxels[(slice(None), *box.slices)]
+            voxels = decode_itk(self.path, self.header)[places]
         if voxels.dtype.isnative and voxels.flags.aligned:
             return voxels
         return voxels.astype(self.dtype)
@@ -155,27 +169,26 @@ class ItkSource(VolumeSource):
     def _unpack(self, stored: StoredVoxels) -> Array:
         packed = inflate(stored, math.prod(self.shape) * self.dtype.itemsize)
         dtype = self.dtype.newbyteorder(">" if stored.big_endian else "<")
-        channels, w, h, d = self.shape
-        first = self.header.axes < 4
-        voxels = packed.view(dtype).reshape(
-            (channels, w, h, d) if first else (w, h, d, channels), order="F"
-        )
-        return voxels if first else np.moveaxis(voxels, -1, 0)
+        return packed.view(dtype).reshape(self.header.stored_shape, order="F")
 
     def _map(self, stored: StoredVoxels) -> Array:
         voxel_bytes = math.prod(self.shape) * self.dtype.itemsize
         with reading(stored.path):
             file_bytes = Path(stored.path).stat().st_size
-        first = self.header.axes < 4
-        channels, w, h, d = self.shape
-        mapped = map_voxels(
+        return map_voxels(
             stored.path,
-            shape=(channels, w, h, d) if first else (w, h, d, channels),
+            shape=self.header.stored_shape,
             dtype=self.dtype.newbyteorder(">" if stored.big_endian else "<"),
             offset=stored.raw_offset(voxel_bytes),
             file_bytes=file_bytes,
         )
-        return mapped if first else np.moveaxis(mapped, -1, 0)
+
+
+def _files(path: str, stored: StoredVoxels | None, *, is_told: bool) -> tuple[str, ...]:
+    """Return the header and what holds the voxels; none where the header names several."""
+    if stored is None:
+        return () if is_told else (path,)
+    return (path,) if stored.path == path else (path, stored.path)
 
 
 def _mappable(path: str, header: ItkHeader, stored: StoredVoxels | None) -> StoredVoxels | None:

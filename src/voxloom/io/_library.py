@@ -11,8 +11,14 @@ from typing import Final, NamedTuple
 from voxloom._errors import GeometryError, VolumeReadError, VoxloomError
 from voxloom.geometry import Shape3, Space
 from voxloom.io._failures import damaged, reading
+from voxloom.io._remote import is_url
 
 _LONGEST_REASON: Final = 300
+_FOR_ITS_AUTHORS: Final = "Debug source:"  # obstore repeats there what it has said, at length
+_REMEDY: Final = "copy the file again, convert it, or pass reader="
+_REMEDY_OF_URLS: Final = (
+    "check the address, the network, and the credentials; what fails in passing was tried again"
+)
 
 
 class FileStamp(NamedTuple):
@@ -48,10 +54,11 @@ def decoding(path: str, library: str) -> Iterator[None]:
         except (VoxloomError, FileNotFoundError, MemoryError):
             raise
         except Exception as error:
-            reason = " ".join(str(error).split())[:_LONGEST_REASON]
+            said, _, _ = str(error).partition(_FOR_ITS_AUTHORS)
+            reason = " ".join(said.split())[:_LONGEST_REASON]
+            remedy = _REMEDY_OF_URLS if is_url(path) else _REMEDY
             raise VolumeReadError(
-                f"{path}: {library} cannot read it, {type(error).__name__}: {reason}; "
-                "copy the file again, convert it, or pass reader="
+                f"{path}: {library} cannot read it, {type(error).__name__}: {reason}; {remedy}"
             ) from error
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
+from isal import igzip
 
 from voxloom._errors import GeometryError, VolumeReadError, VoxloomError
 from voxloom.geometry import Box, Space, as_affine
-from voxloom.io._failures import damaged, reading
+from voxloom.io._failures import DAMAGED, damaged, reading
+from voxloom.io._gzip import is_gzip
 from voxloom.io._shapes import check_numbers
 from voxloom.io._source import Array, Shape4, VolumeSource
+
+_PIECE_BYTES: Final = 1 << 18
+_open_gzip: Final[Any] = igzip.IGzipFile
 
 
 @final
@@ -43,6 +49,7 @@ class NibabelSource(VolumeSource):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
         image = self._load()
+        self._image_class = type(image)
         check_numbers(self.path, np.dtype(image.get_data_dtype()))
         self.shape = _four_axes(self.path, tuple(int(n) for n in image.shape))
         self.dtype = _read_dtype(image)
@@ -55,18 +62,33 @@ class NibabelSource(VolumeSource):
         """Decode the file and return the voxels in `box`, or all."""
         if box is not None:
             self.check_box(box)
-        try:
-            stored = np.asanyarray(self._load().dataobj)
-        except VoxloomError:
-            raise
-        except Exception as error:
-            raise _unreadable(self.path, error) from error
+        stored = self._decode()
         channels, w, h, d = self.shape
         voxels = np.moveaxis(stored.reshape((w, h, d, channels), order="F"), -1, 0)
         if box is not None:
             voxels = voxels[(slice(None), *box.slices)]
         given: Array = voxels.astype(self.dtype, copy=False)
         return given
+
+    def _decode(self) -> Array:
+        with reading(self.path), ExitStack() as opened:
+            Path(self.path).stat()
+            try:
+                files = self._image_class.filespec_to_file_map(self.path)
+                # nibabel does not read up to the checksum, and decodes in another way where
+                # indexed_gzip is installed.
+                packed = [holder for holder in files.values() if _is_packed(holder.filename)]
+                for holder in packed:
+                    holder.fileobj = opened.enter_context(_open_gzip(holder.filename))
+                stored: Array = np.asanyarray(self._image_class.from_file_map(files).dataobj)
+                for holder in packed:
+                    while holder.fileobj.read(_PIECE_BYTES):
+                        pass
+            except (VoxloomError, OSError, *DAMAGED):
+                raise
+            except Exception as error:
+                raise _unreadable(self.path, error) from error
+        return stored
 
     def _load(self) -> Any:
         import nibabel
@@ -79,6 +101,10 @@ class NibabelSource(VolumeSource):
                 raise
             except Exception as error:
                 raise _unreadable(self.path, error) from error
+
+
+def _is_packed(name: str) -> bool:
+    return Path(name).exists() and is_gzip(name)  # some of an image's files may be left out
 
 
 def _unreadable(path: str, error: Exception) -> VolumeReadError:

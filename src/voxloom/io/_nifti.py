@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from voxloom.geometry import Box, Space
-from voxloom.io._gzip import decode_into, decoded_pieces
+from voxloom.io._gzip import check_length, decode_into, decoded_pieces
 from voxloom.io._mapping import map_voxels, release_pages
 from voxloom.io._nifti_header import read_nifti_header
 from voxloom.io._prefetch import prefetch_box
@@ -119,14 +119,15 @@ class NiftiSource(VolumeSource):
         return decoded_pieces(header.voxel_path, header.offset + header.voxel_bytes)
 
     def decode_into(
-        self, memory: Array, watch: Callable[[memoryview], None] | None = None
+        self, take_memory: Callable[[int], Array], watch: Callable[[memoryview], None] | None = None
     ) -> Array:
         """Return the voxels of one compressed file, as they are stored, in memory that is given.
 
         Parameters
         ----------
-        memory : uint8 array
-            As long as the voxels; whoever gives it may use it again.
+        take_memory : callable
+            Is asked for a uint8 array of so many bytes, once the file may hold them; whoever
+            gives it may use it again.
         watch : callable, optional
             Is given all bytes of the file, piece by piece, as they are read.
 
@@ -137,6 +138,8 @@ class NiftiSource(VolumeSource):
         """
         header = self.header
         path, skip = header.voxel_path, header.offset
+        check_length(path, skip + header.voxel_bytes)
+        memory = take_memory(header.voxel_bytes)
         decode_into(path, skip, memory.data, to_the_end=True, watch=watch)
         stored = memory.view(header.disk_dtype)
         shape = (*header.shape[1:], header.shape[0])
@@ -166,6 +169,7 @@ class NiftiSource(VolumeSource):
     def _decode(self, box: Box | None) -> Array:
         header = self.header
         channels, w, h, d = header.shape
+        check_length(header.voxel_path, header.offset + header.voxel_bytes)
         slices = channels * d if box is None else (channels - 1) * d + box.index_fin[2]
         # The system gives memory on first touch: what lies behind the box is never paid for.
         stored = np.empty(math.prod(header.shape), header.disk_dtype)

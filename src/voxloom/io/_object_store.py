@@ -50,7 +50,7 @@ def _open(url: str, process: int) -> Any:
     backoff = {
         "init_backoff": timedelta(seconds=RETRY_FIRST_S),
         "max_backoff": timedelta(seconds=RETRY_LONGEST_S),
-        "base": 2,
+        "base": 4,  # each wait is drawn between the first and this many times the one before
     }
     retries = {
         "max_retries": MOST_RETRIES,
@@ -64,5 +64,9 @@ def _open(url: str, process: int) -> Any:
 
 def _is_plain_http(url: str) -> bool:
     # A server of one's own that is named as http:// is meant to be asked without TLS.
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    return url.startswith("http://") or (url.startswith("s3") and endpoint.startswith("http://"))
+    if url.startswith("s3"):
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        return bool(endpoint and endpoint.startswith("http://"))
+    if url.startswith("gs"):
+        return '"http://' in os.environ.get("GOOGLE_SERVICE_ACCOUNT_KEY", "")
+    return url.startswith("http://")

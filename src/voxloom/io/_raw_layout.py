@@ -1,22 +1,28 @@
-"""Where the voxels of an unencoded NRRD or MetaImage file lie, so that they can be mapped.
+"""What ITK does not tell of a NRRD or MetaImage: where its voxels lie, and the unit of lengths.
 
-Formats: NRRD (Kindlmann, teem), MetaIO (Kitware). Geometry is not read here.
+Formats: NRRD (Kindlmann, teem), MetaIO (Kitware). Other geometry is not read here.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from voxloom._errors import VolumeNotFoundError
 from voxloom.io._failures import damaged, reading
+from voxloom.io._lengths import millimetres_in
 
 _LONGEST_HEADER: Final = 1 << 20
 _RAW: Final = {"raw"}
 _DEFLATED: Final = {"gzip", "gz"}
 _IN_HEADER: Final = "LOCAL"
+_NRRD: Final = (".nrrd", ".nhdr")
+_DOMAINS: Final = ("domain", "space", "time")
+_QUOTED: Final = re.compile(r'"([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +82,72 @@ def find_voxels(path: str) -> StoredVoxels | None:
     VolumeReadError
         If the file cannot be read.
     """
-    with reading(path), Path(path).open("rb") as file:
-        head = file.read(_LONGEST_HEADER)
-    if path.lower().endswith((".nrrd", ".nhdr")):
+    head = _head(path)
+    if path.lower().endswith(_NRRD):
         return _find_in_nrrd(path, head)
     return _find_in_meta(path, head)
 
 
-def _find_in_nrrd(path: str, head: bytes) -> StoredVoxels | None:
+def lengths_in(path: str) -> tuple[float, float, float]:
+    """Return how many mm the unit of each spatial axis has, 1 where the header names none.
+
+    Parameters
+    ----------
+    path : str
+        A file ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd``.
+
+    Raises
+    ------
+    VolumeReadError
+        If the file cannot be read.
+    """
+    head = _head(path)
+    if path.lower().endswith(_NRRD):
+        units = _units_in_nrrd(_fields(head[: _end_of_nrrd(head)[0]], ":"))
+    else:
+        units = [_fields(_meta_header(head), "=").get("distanceunits", "")] * 3
+    x, y, z = map(millimetres_in, (*units, "", "", "")[:3])
+    return x, y, z
+
+
+def _units_in_nrrd(fields: dict[str, str]) -> list[str]:
+    """Return the units of the space, or of the axes where there is no space."""
+    if "space units" in fields:
+        return _QUOTED.findall(fields["space units"])
+    units = _QUOTED.findall(fields.get("units", ""))
+    kinds = fields.get("kinds", "").lower().split()
+    return [
+        unit for unit, kind in itertools.zip_longest(units, kinds, fillvalue="") if _is_domain(kind)
+    ]
+
+
+def _is_domain(kind: str) -> bool:
+    return kind in ("", *_DOMAINS)
+
+
+def _head(path: str) -> bytes:
+    with reading(path), Path(path).open("rb") as file:
+        return file.read(_LONGEST_HEADER)
+
+
+def _end_of_nrrd(head: bytes) -> tuple[int, int]:
+    """Return where the fields of a NRRD end, and how long the blank line behind them is."""
     ends = [(head.find(blank), len(blank)) for blank in (b"\n\n", b"\r\n\r\n")]
-    found = [(place, width) for place, width in ends if place >= 0]
-    end, width = min(found, default=(len(head), 0))
+    return min([(place, width) for place, width in ends if place >= 0], default=(len(head), 0))
+
+
+def _meta_header(head: bytes) -> bytes:
+    """Return a MetaImage's header, up to the line that names the voxels; empty without one."""
+    length = 0
+    for line in head.split(b"\n"):
+        length += len(line) + 1
+        if line.strip().lower().startswith(b"elementdatafile"):
+            return head[:length]
+    return b""
+
+
+def _find_in_nrrd(path: str, head: bytes) -> StoredVoxels | None:
+    end, width = _end_of_nrrd(head)
     fields = _fields(head[:end], ":")
     if not head.startswith(b"NRRD") or _whole(fields.get("line skip", "0")):
         return None
@@ -108,21 +169,15 @@ def _find_in_nrrd(path: str, head: bytes) -> StoredVoxels | None:
 
 
 def _components_first(fields: dict[str, str]) -> bool:
-    kinds = fields.get("kinds", "").split()
-    spatial = {"domain", "space", "time"}
-    return all(kind.lower() in spatial for kind in kinds[1:])
+    kinds = fields.get("kinds", "").lower().split()
+    return all(kind in _DOMAINS for kind in kinds[1:])
 
 
 def _find_in_meta(path: str, head: bytes) -> StoredVoxels | None:
-    lines = head.split(b"\n")
-    length = 0
-    for number, line in enumerate(lines):
-        length += len(line) + 1
-        if line.strip().lower().startswith(b"elementdatafile"):
-            fields = _fields(b"\n".join(lines[: number + 1]), "=")
-            break
-    else:
+    header = _meta_header(head)
+    if not header:
         return None
+    fields = _fields(header, "=")
     _check_dimensions(path, fields)
     name = fields.get("elementdatafile", "")
     skip = _whole(fields.get("headersize", "0"))
@@ -134,7 +189,7 @@ def _find_in_meta(path: str, head: bytes) -> StoredVoxels | None:
     binary = fields.get("binarydata", "true").lower() == "true"
     return StoredVoxels(
         path=path if local else _beside(path, name),
-        offset=length if local else skip,
+        offset=len(header) if local else skip,
         encoding="deflate" if packed else "raw" if binary else "other",
         big_endian=msb.lower() == "true",
         components_first=True,

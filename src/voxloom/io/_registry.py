@@ -46,7 +46,6 @@ _openers: dict[str, Opener] = {
     ".npy": NpySource,
     ".mgh": NibabelSource,
     ".mgz": NibabelSource,
-    ".mgh.gz": NibabelSource,
     ".mnc": NibabelSource,
     ".nii.bz2": NibabelSource,
     ".zarr": ZarrSource,

@@ -36,12 +36,12 @@ def is_url(path: str) -> bool:
 
 
 def local_path(name: str) -> str:
-    """Return the path that a ``file://`` URL names, and anything else as it is.
+    """Return the path that a ``file://`` URL names, and other URLs with their scheme in lower case.
 
     Raises
     ------
     UnknownFormatError
-        If it is a URL of a scheme that nothing reads.
+        If it is a URL of a scheme that nothing reads, or names no host or bucket.
 
     Examples
     --------
@@ -56,4 +56,8 @@ def local_path(name: str) -> str:
             f"{name}: volumes are read from {', '.join(f'{one}://' for one in SCHEMES)}, not "
             f"from {scheme}://; mount it, or copy the file"
         )
-    return unquote(rest.removeprefix("localhost")) if scheme.lower() == "file" else name
+    if scheme.lower() == "file":
+        return unquote(rest.removeprefix("localhost"))
+    if not rest.strip("/"):
+        raise UnknownFormatError(f"{name}: a URL names a host or a bucket, and the volume in it")
+    return f"{scheme.lower()}://{rest}"

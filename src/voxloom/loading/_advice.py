@@ -15,7 +15,8 @@ _MUCH_OVERHEAD: Final = 0.25
 
 _CURES: Final = {
     "read": "put the files on a faster or local disk",
-    "decode": "prepare the data once in a format that decodes faster, or is read by region",
+    "decode": "let more volumes stay decoded with a larger memory_cache, or prepare the data once "
+    "in a format that is read by region",
     "transform": "move what can be done to a patch into patch_transform, or do what does not "
     "change once, ahead of training",
     "locate": "sample from a label map with LabelSampler, or store the sampling map as a smaller "

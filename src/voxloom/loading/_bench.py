@@ -9,6 +9,7 @@ import numpy as np
 
 from voxloom.geometry import Box
 from voxloom.loading._board import Board
+from voxloom.loading._memory_cache import MemoryCache
 from voxloom.loading._messages import (
     Began,
     Command,
@@ -41,10 +42,18 @@ class Bench:
         Where finished patches go.
     board : Board, optional
         Where to say what is being done, in case this worker dies or hangs.
+    cache : MemoryCache, optional
+        Where decoded volumes stay.
     """
 
-    def __init__(self, spec: WorkSpec, memory: SlotMemory, board: Board | None = None) -> None:
-        self._workshop = Workshop(spec, None if board is None else board.enter)
+    def __init__(
+        self,
+        spec: WorkSpec,
+        memory: SlotMemory,
+        board: Board | None = None,
+        cache: MemoryCache | None = None,
+    ) -> None:
+        self._workshop = Workshop(spec, None if board is None else board.enter, cache)
         self._memory, self._board = memory, board
         self._jobs: dict[int, tuple[Job, Opened]] = {}
         self._left: dict[int, int] = {}
@@ -56,7 +65,7 @@ class Bench:
         try:
             if isinstance(command, Open):
                 self._locate_on_board(command.job, command.job.places[0][0])
-                yield from self._open(command.job, is_known=command.is_known)
+                yield from self._open(command)
             elif isinstance(command, Drop):
                 self._forget(number)
             elif number in self._jobs:
@@ -66,12 +75,13 @@ class Bench:
             stage, cause = _stage_of(error, "prepare" if isinstance(command, Open) else "crop")
             yield failure(number, stage, None, cause)
 
-    def _open(self, job: Job, *, is_known: bool) -> Iterator[Began]:
+    def _open(self, command: Open) -> Iterator[Began]:
         start = time.perf_counter()
+        job, is_known, stored = command
         opened = self._shelf.take(job.subject, job.epoch)
         if opened is None:
-            kept = self._shelf.kept(job.subject)
-            opened = self._workshop.open(job.subject, job.epoch, job.places[0][0], kept)
+            kept, place = self._shelf.kept(job.subject), job.places[0][0]
+            opened = self._workshop.open(job.subject, job.epoch, place, kept, stored)
             is_known = is_known and opened is kept  # what was opened is counted
         self._jobs[job.number] = job, opened
         self._left[job.number] = len(job.places)
@@ -83,7 +93,7 @@ class Bench:
         seconds = self._workshop.take_seconds()
         span = start, time.perf_counter()
         outline = opened.outline()
-        yield Began(job.number, outline, layout, seconds, span, opened.is_lasting)
+        yield Began(job.number, outline, layout, seconds, span, opened.is_lasting, opened.stored)
 
     def _cut(self, command: Cut) -> Iterator[Event]:
         job, opened = self._jobs[command.job]

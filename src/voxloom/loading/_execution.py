@@ -6,6 +6,7 @@ from typing import Literal
 
 from voxloom._errors import QueueError
 from voxloom.loading._inline import InlineExecutor
+from voxloom.loading._memory_cache import MemoryCache
 from voxloom.loading._messages import Executor
 from voxloom.loading._processes import ProcessExecutor, StartMethod
 from voxloom.loading._slots import SlotMemory
@@ -50,8 +51,9 @@ def make_executor(
     memory: SlotMemory,
     num_workers: int,
     start_method: StartMethod,
+    cache_bytes: int,
 ) -> Executor:
-    """Start the workers.
+    """Start the workers, with so many bytes for volumes that stay decoded.
 
     Raises
     ------
@@ -59,11 +61,12 @@ def make_executor(
         If there are too few descriptors, or too little of what else processes need.
     """
     try:
+        cache = MemoryCache(cache_bytes)
         if name == "inline":
-            return InlineExecutor(spec, memory)
+            return InlineExecutor(spec, memory, cache)
         if name == "threads":
-            return ThreadExecutor(spec, memory, num_workers)
-        return ProcessExecutor(spec, memory, num_workers, start_method)
+            return ThreadExecutor(spec, memory, num_workers, cache)
+        return ProcessExecutor(spec, memory, num_workers, start_method, cache)
     except OSError as error:
         raise QueueError(
             f"{num_workers} workers could not be started: {error}; use fewer, or raise the limits "

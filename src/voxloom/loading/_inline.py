@@ -7,6 +7,7 @@ from typing import final
 
 from voxloom.loading._bench import Bench
 from voxloom.loading._board import Position
+from voxloom.loading._memory_cache import MemoryCache
 from voxloom.loading._messages import Command, Event
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._work import WorkSpec
@@ -18,8 +19,11 @@ class InlineExecutor:
 
     num_workers = 1
 
-    def __init__(self, spec: WorkSpec, memory: SlotMemory) -> None:
-        self._bench = Bench(spec, memory)
+    def __init__(
+        self, spec: WorkSpec, memory: SlotMemory, cache: MemoryCache | None = None
+    ) -> None:
+        self._cache = cache
+        self._bench = Bench(spec, memory, cache=cache)
         self._commands: deque[Command] = deque()
 
     def send(self, worker: int, *commands: Command) -> None:
@@ -55,3 +59,5 @@ class InlineExecutor:
     def close(self) -> None:
         """Forget what is left to do."""
         self._commands.clear()
+        if self._cache is not None:
+            self._cache.close()

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Final
 
 from voxloom._errors import QueueError
+from voxloom.loading._memory_cache import StoredVolumes
 from voxloom.loading._messages import Began, Command, Cut, Drop, Executor, Made, Open
 from voxloom.loading._plan import EpochPlan
 from voxloom.loading._running import Grant, Patch, Running, finished_patch, jobs_from
@@ -60,6 +61,7 @@ class Ledger:
         self._room = _PATCHES_A_WORKER if alone else _JOBS_A_WORKER
         self._outbox: dict[int, list[Command]] = {}
         self._known: dict[int, tuple[Subject, Layout]] = {}
+        self._stored: dict[int, StoredVolumes] = {}
         self._numbers = count()
         # In the order in which they came free: then the same ones lie in one batch again and again.
         self._free = deque(range(memory.count))
@@ -138,8 +140,13 @@ class Ledger:
     def begin(self, running: Running, event: Began) -> None:
         """Book an opened subject. The first one decides how large a slot is."""
         running.outline, running.layout = event.outline, event.layout
+        subject = running.job.subject
         if event.is_lasting and self._alone:
-            self._known[running.job.subject] = event.outline, event.layout
+            self._known[subject] = event.outline, event.layout
+        if event.stored is None:
+            self._stored.pop(subject, None)
+        elif event.stored:
+            self._stored[subject] = event.stored
         if not self._memory.slot_bytes:
             self._memory.reserve(event.layout.nbytes)
 
@@ -203,7 +210,7 @@ class Ledger:
             places,
         )
         self.running[running.job.number] = running
-        commands: list[Command] = [Open(running.job)]
+        commands: list[Command] = [self._open(running)]
         if running.waiting:
             commands.append(self._cut(running, list(running.waiting.values())))
         self._executor.send(worker, *commands)
@@ -251,7 +258,7 @@ class Ledger:
         self.running[job.number] = running
         self._loads[worker] += self._load(running)
         self._pending.append(running)
-        self._send_later(worker, Open(job, is_known=running.outline is not None))
+        self._send_later(worker, self._open(running))
         self._next = self._next_job()
         return True
 
@@ -324,6 +331,13 @@ class Ledger:
             self._loads[running.worker] += 1 - self._room
         self._send_later(running.worker, self._cut(running, grants))
         return True
+
+    def _open(self, running: Running) -> Open:
+        """Return the command to open a subject; the first one asks to keep its volumes."""
+        subject = running.job.subject
+        stored = self._stored.get(subject)
+        self._stored.setdefault(subject, ())
+        return Open(running.job, running.outline is not None, stored)
 
     def _cut(self, running: Running, grants: list[Grant]) -> Cut:
         frame_of = self._memory.frame_of

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,8 @@ from voxloom.geometry import Shape3
 from voxloom.loading._cgroup import allowances
 from voxloom.subjects import Subject
 
+_CACHE_BYTES: Final = 256 * 2**20
+_LEAST_SHARE: Final = 1 / 20
 _MACHINE: Final = Path("/proc/meminfo")
 
 
@@ -29,16 +33,19 @@ class QueueMemory:
         Decoded volumes, one subject a worker.
     available : int or None
         What the machine, or this container, has left; None where it does not say.
+    cached : int
+        Volumes that stay decoded between epochs.
     """
 
     patches: int
     volumes: int
     available: int | None
+    cached: int = 0
 
     @property
     def total(self) -> int:
         """Patches and volumes together."""
-        return self.patches + self.volumes
+        return self.patches + self.volumes + self.cached
 
     def check(self) -> None:
         """Raise unless the patches fit into what is left.
@@ -51,27 +58,65 @@ class QueueMemory:
         if self.available is not None and self.total > self.available:
             raise QueueMemoryError(
                 f"the queue would take {pretty(self.total)} ({pretty(self.patches)} of patches, "
-                f"{pretty(self.volumes)} of volumes) and {pretty(self.available)} are left; "
-                f"choose a smaller max_length, a smaller patch_size or fewer workers"
+                f"{pretty(self.volumes + self.cached)} of volumes) and {pretty(self.available)} "
+                f"are left; choose a smaller max_length, a smaller patch_size, fewer workers or "
+                f"memory_cache=0"
             )
 
     def __str__(self) -> str:
         left = "unknown" if self.available is None else pretty(self.available)
+        cached = f", {pretty(self.cached)} of volumes that stay decoded" if self.cached else ""
         return (
             f"{pretty(self.total)}: {pretty(self.patches)} of patches, "
-            f"{pretty(self.volumes)} of volumes; available: {left}"
+            f"{pretty(self.volumes)} of volumes{cached}; available: {left}"
         )
 
 
-def estimate(subject: Subject, patch_size: Shape3, slots: int, workers: int) -> QueueMemory:
-    """Return what a queue of subjects like this one takes, reading headers only."""
-    a_voxel = volume = 0
+def estimate(
+    subject: Subject,
+    patch_size: Shape3,
+    slots: int,
+    workers: int,
+    *,
+    subjects: int = 0,
+    cache: int | None = None,
+) -> QueueMemory:
+    """Return what a queue of subjects like this one takes, reading headers only.
+
+    Parameters
+    ----------
+    subject : Subject
+        One of them.
+    patch_size : (w, h, d)
+        Size of a patch.
+    slots, workers : int
+        How many patches are held, and by how many workers.
+    subjects : int
+        How many subjects may stay decoded.
+    cache : int, optional
+        The most bytes that they may take. By default 256 MiB, but no more than a quarter of what
+        is left; and nothing, where that would hold less than a twentieth of the subjects.
+    """
+    a_voxel = volume = stays = 0
     for image in subject.get_images_dict(intensity_only=False).values():
         a_voxel += image.shape[0] * image.dtype.itemsize
         if not image.source.reads_regions:
-            volume += int(np.prod(image.shape, dtype=np.int64)) * image.dtype.itemsize
+            nbytes = int(np.prod(image.shape, dtype=np.int64)) * image.dtype.itemsize
+            volume += nbytes
+            stays += -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
     patch = a_voxel * int(np.prod(patch_size, dtype=np.int64))
-    return QueueMemory(patch * slots, volume * max(workers, 1), available_bytes())
+    memory = QueueMemory(patch * slots, volume * max(workers, 1), available_bytes())
+    if not hasattr(os, "memfd_create"):  # other than on Linux
+        return memory
+    limit = _default_cache(memory, stays * subjects) if cache is None else cache
+    return replace(memory, cached=min(limit, stays * subjects))
+
+
+def _default_cache(memory: QueueMemory, everything: int) -> int:
+    limit = _CACHE_BYTES
+    if memory.available is not None:
+        limit = min(limit, max(0, memory.available - memory.total) // 4)
+    return limit if limit >= everything * _LEAST_SHARE else 0
 
 
 def available_bytes() -> int | None:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from voxloom.geometry import Index3
 from voxloom.loading._board import Position
+from voxloom.loading._memory_cache import StoredVolumes
 from voxloom.loading._patch_transform import Changed
 from voxloom.loading._slots import Layout
 from voxloom.loading._work import Job
@@ -23,10 +24,14 @@ Span = tuple[float, float]
 
 
 class Open(NamedTuple):
-    """Read a subject and get ready to cut it; say what it looks like unless that is known."""
+    """Read a subject and get ready to cut it; say what it looks like unless that is known.
+
+    `stored` says which of its volumes the memory cache has; None that it may keep them now.
+    """
 
     job: Job
     is_known: bool = False
+    stored: StoredVolumes | None = ()
 
 
 class Cut(NamedTuple):
@@ -47,7 +52,8 @@ class Drop(NamedTuple):
 class Began:
     """A subject is open: what its patches look like, and how long each stage took.
 
-    `is_lasting` says that it looks like this whenever it is opened.
+    `is_lasting` says that it looks like this whenever it is opened; `stored`, which of its volumes
+    the memory cache has now, or None if it may be asked again to keep them.
     """
 
     job: int
@@ -56,6 +62,7 @@ class Began:
     seconds: dict[str, float]
     span: Span = (0.0, 0.0)
     is_lasting: bool = False
+    stored: StoredVolumes | None = ()
 
 
 class Finished(NamedTuple):

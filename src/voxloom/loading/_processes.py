@@ -27,6 +27,7 @@ from voxloom._errors import QueueError
 from voxloom.loading._bench import Bench
 from voxloom.loading._board import Board, Position
 from voxloom.loading._memory import let_go_first
+from voxloom.loading._memory_cache import MemoryCache
 from voxloom.loading._messages import (
     Began,
     Broken,
@@ -67,6 +68,8 @@ class ProcessExecutor:
         Number of processes.
     start_method : {'spawn', 'forkserver'}
         How they are started.
+    cache : MemoryCache
+        Where decoded volumes stay.
 
     Raises
     ------
@@ -75,11 +78,16 @@ class ProcessExecutor:
     """
 
     def __init__(
-        self, spec: WorkSpec, memory: SlotMemory, num_workers: int, start_method: StartMethod
+        self,
+        spec: WorkSpec,
+        memory: SlotMemory,
+        num_workers: int,
+        start_method: StartMethod,
+        cache: MemoryCache,
     ) -> None:
         self.num_workers = num_workers
         self._payload = _pickle_spec(spec)
-        self._memory = memory
+        self._memory, self._cache = memory, cache
         self._context: Any = multiprocessing.get_context(start_method)
         if start_method == "forkserver":  # it imports once what each worker needs
             needs_torch = spec.patch_transform is not None or b"torch" in self._payload
@@ -173,6 +181,7 @@ class ProcessExecutor:
             board.close()
         self._bell.close()
         self._ringer.close()
+        self._cache.close()
 
     def _drain(self, worker: int) -> list[tuple[int, Event]]:
         """Return all that a worker reported before it ended."""
@@ -198,7 +207,7 @@ class ProcessExecutor:
         self._boards[worker : worker + 1] = [board]
         process = self._context.Process(
             target=run_worker,
-            args=(theirs, self._payload, self._memory, board),
+            args=(theirs, self._payload, self._memory, board, self._cache),
             name=f"voxloom-worker-{worker}",
             daemon=True,
         )
@@ -210,7 +219,9 @@ class ProcessExecutor:
         theirs.close()
 
 
-def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory, board: Board) -> None:
+def run_worker(
+    pipe: Connection, payload: bytes, memory: SlotMemory, board: Board, cache: MemoryCache
+) -> None:
     """Obey commands until the pipe closes: the life of a worker process."""
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # a fork server may be older than we are
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer decides when it ends
@@ -221,7 +232,7 @@ def run_worker(pipe: Connection, payload: bytes, memory: SlotMemory, board: Boar
     watch.start()
     board.dump_stacks_on_signal()
     try:
-        bench = _make_bench(pipe, payload, memory, board)
+        bench = _make_bench(pipe, payload, memory, board, cache)
         while True:
             board.rest()
             commands = pipe.recv()
@@ -263,9 +274,11 @@ def _ship(pipe: Connection, board: Board, kept: list[Event]) -> None:
         kept.clear()
 
 
-def _make_bench(pipe: Connection, payload: bytes, memory: SlotMemory, board: Board) -> Bench:
+def _make_bench(
+    pipe: Connection, payload: bytes, memory: SlotMemory, board: Board, cache: MemoryCache
+) -> Bench:
     try:
-        bench = Bench(pickle.loads(payload), memory, board)
+        bench = Bench(pickle.loads(payload), memory, board, cache)
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"
         _report(pipe, Broken(cause, "".join(traceback.format_exception(error))))

@@ -40,7 +40,7 @@ from voxloom.loading._schedule import choose_schedule
 from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._state import read_replaced
-from voxloom.loading._work import WorkSpec
+from voxloom.loading._work import WorkSpec, count_cacheable
 from voxloom.patches import GridSampler, PatchSampler
 from voxloom.subjects import Subject, as_subject, teach_default_collate
 
@@ -118,6 +118,11 @@ class Queue(ObservedQueue):
     timeout : float
         How long, in seconds, workers may report nothing while the trainer waits, before those
         at work count as hung.
+    memory_cache : int, optional
+        The most bytes of decoded volumes that stay in memory between epochs, for all workers:
+        subjects that fit are decoded once. By default 256 MiB, less where there is little left,
+        nothing where less than a twentieth of the subjects would fit; 0 for none. Volumes that are
+        read by region, or by a function of yours, are not kept.
 
     Raises
     ------
@@ -166,6 +171,7 @@ class Queue(ObservedQueue):
         retries: int = 1,
         max_replaced: int | None = None,
         timeout: float = 300.0,
+        memory_cache: int | None = None,
     ) -> None:
         check_arguments(subjects_dataset, sampler, start_method)
         self.subjects_dataset = subjects_dataset
@@ -176,6 +182,9 @@ class Queue(ObservedQueue):
         self._start_method: StartMethod = start_method
         self._executor = asked_for(executor, self.num_workers)
         self._patch_transform = check_patch_transform(patch_transform)
+        if memory_cache is not None:
+            memory_cache = whole("memory_cache", memory_cache, least=0)
+        self._cache_limit = memory_cache
         self._subjects = peek_subjects(subjects_dataset)
         counts = count_patches(self._subjects, self.samples_per_volume, sampler)
         self._faults = FaultOptions.of(
@@ -207,7 +216,9 @@ class Queue(ObservedQueue):
         self._dispatcher: Dispatcher | None = None
         self._live = None
         teach_default_collate()
-        self.memory().check()
+        memory = self.memory()
+        memory.check()
+        self._cache_bytes = memory.cached
         self._show_live(verbose)
         if start_background and self.num_workers:
             self._start()
@@ -323,7 +334,14 @@ class Queue(ObservedQueue):
             subject = next((one for one in self._subjects if one is not None), None)
         if subject is None:
             subject = self._load_first()
-        return estimate(subject, self.sampler.patch_size, self._num_slots(), self.num_workers)
+        return estimate(
+            subject,
+            self.sampler.patch_size,
+            self._num_slots(),
+            self.num_workers,
+            subjects=count_cacheable(self.subjects_dataset),
+            cache=self._cache_limit,
+        )
 
     def get_max_memory(self, subject: Subject | None = None) -> int:
         """Return the bytes that finished patches take at most, as `memory` estimates them."""
@@ -447,7 +465,9 @@ class Queue(ObservedQueue):
 
     def _make_executor(self, memory: SlotMemory) -> Executor:
         name, work = self._executor.executor, self._work()
-        return make_executor(name, work, memory, self.num_workers, self._start_method)
+        return make_executor(
+            name, work, memory, self.num_workers, self._start_method, self._cache_bytes
+        )
 
     def _work(self) -> WorkSpec:
         revisits = revisits_for(self.subjects_dataset, self._run.epochs, self._run.visits)

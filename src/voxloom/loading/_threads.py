@@ -16,6 +16,7 @@ from typing import Final, final
 from voxloom._errors import QueueError
 from voxloom.loading._bench import Bench
 from voxloom.loading._board import Board, Position
+from voxloom.loading._memory_cache import MemoryCache
 from voxloom.loading._messages import Command, Event, Open, Ready, failure
 from voxloom.loading._seeding import seeds_globals, takes_rng
 from voxloom.loading._slots import SlotMemory
@@ -40,6 +41,8 @@ class ThreadExecutor:
         Memory for patches.
     num_workers : int
         Number of threads.
+    cache : MemoryCache
+        Where decoded volumes stay.
 
     Raises
     ------
@@ -47,8 +50,11 @@ class ThreadExecutor:
         If a transform does not take its generator as an argument, or seeds the global ones.
     """
 
-    def __init__(self, spec: WorkSpec, memory: SlotMemory, num_workers: int) -> None:
+    def __init__(
+        self, spec: WorkSpec, memory: SlotMemory, num_workers: int, cache: MemoryCache
+    ) -> None:
         _check_draws(spec)
+        self._cache = cache
         self.num_workers = num_workers
         self._closing = False
         self._events: SimpleQueue[tuple[int, Event] | None] = SimpleQueue()
@@ -58,7 +64,7 @@ class ThreadExecutor:
         for worker, board in enumerate(self._boards):
             board.attach()
             self._commands.append(SimpleQueue())
-            bench = Bench(spec, memory, board)
+            bench = Bench(spec, memory, board, cache.twin())
             self._threads.append(
                 threading.Thread(
                     target=self._work,
@@ -115,6 +121,7 @@ class ThreadExecutor:
                 thread.join(max(0.0, deadline - time.monotonic()))
             if not thread.is_alive():
                 board.close()
+        self._cache.close()
 
     def _work(self, worker: int, bench: Bench) -> None:
         board = self._boards[worker]

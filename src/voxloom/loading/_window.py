@@ -1,4 +1,4 @@
-"""Parts of a file side by side without a copy: their pages are mapped one after the other."""
+"""Parts of a file as memory without a copy: side by side, or for one's own changes."""
 
 from __future__ import annotations
 
@@ -48,8 +48,34 @@ def map_side_by_side(fd: int, offsets: Sequence[int], size: int) -> Bytes:
     region = mmap.mmap(-1, len(offsets) * size)
     start = ctypes.addressof(ctypes.c_char.from_buffer(region))
     for number, offset in enumerate(offsets):
-        _map_at(start + number * size, size, fd, offset)
+        _map_at(start + number * size, size, fd, offset, _MAP_POPULATE | mmap.MAP_SHARED)
     return np.frombuffer(region, dtype=np.uint8).reshape(len(offsets), size)
+
+
+def map_privately(fd: int, offset: int, size: int) -> Bytes:
+    """Return a part of a file: what is written into the array stays there.
+
+    Unlike a map of Python's own it keeps no descriptor, of which a process has few.
+
+    Raises
+    ------
+    OSError
+        If the system refuses.
+
+    Examples
+    --------
+    >>> fd = os.memfd_create("volumes")
+    >>> _ = os.write(fd, b"a" * 5)
+    >>> mine = map_privately(fd, 0, 5)
+    >>> mine[:2] = 98
+    >>> mine.tobytes(), os.pread(fd, 5, 0)
+    (b'bbaaa', b'aaaaa')
+    >>> os.close(fd)
+    """
+    region = mmap.mmap(-1, size)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(region))
+    _map_at(start, size, fd, offset, mmap.MAP_PRIVATE)
+    return np.frombuffer(region, dtype=np.uint8)
 
 
 class Windows:
@@ -92,12 +118,12 @@ class Windows:
         return window
 
 
-def _map_at(address: int, size: int, fd: int, offset: int) -> None:
-    flags = mmap.MAP_SHARED | _MAP_FIXED | _MAP_POPULATE
-    mapped = _system_mmap()(address, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, fd, offset)
+def _map_at(address: int, size: int, fd: int, offset: int, flags: int) -> None:
+    protection = mmap.PROT_READ | mmap.PROT_WRITE
+    mapped = _system_mmap()(address, size, protection, flags | _MAP_FIXED, fd, offset)
     if mapped == _FAILED:
         error = ctypes.get_errno()
-        raise OSError(error, f"slots could not be mapped side by side: {os.strerror(error)}")
+        raise OSError(error, f"shared memory could not be mapped: {os.strerror(error)}")
 
 
 @functools.cache

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from voxloom._random import Stream
 from voxloom.geometry import Box, Index3, Shape3
-from voxloom.io import CachedSource
+from voxloom.io import Array, CachedSource
+from voxloom.loading._memory_cache import MemoryCache, StoredVolumes, to_store
 from voxloom.loading._patch_transform import (
     Changed,
     ChangedPatch,
@@ -67,7 +68,9 @@ class Opened:
     is_lasting : bool
         Whether it is the same in every epoch, and holds no volume that was decoded for it.
     is_cached : bool
-        Whether that is so only as long as the files are as they were, and the cache has them.
+        Whether that is so only as long as the files are as they were, and a cache has them.
+    stored : tuple of StoredVolume or None
+        Which of its volumes the memory cache has; None if it was not asked to keep any yet.
     """
 
     subject: Subject
@@ -77,6 +80,7 @@ class Opened:
     border: Index3 = (0, 0, 0)
     is_lasting: bool = False
     is_cached: bool = False
+    stored: StoredVolumes | None = None
 
     def outline(self) -> Subject:
         """Return the subject with one voxel an image: what the trainer needs to know of it."""
@@ -86,8 +90,13 @@ class Opened:
 class Workshop:
     """Makes patches: a pure function of its specification and the job, so a retry is a call."""
 
-    def __init__(self, spec: WorkSpec, enter: Callable[[str], None] | None = None) -> None:
-        self._spec = spec
+    def __init__(
+        self,
+        spec: WorkSpec,
+        enter: Callable[[str], None] | None = None,
+        cache: MemoryCache | None = None,
+    ) -> None:
+        self._spec, self._cache = spec, cache
         self._clock = StageClock(enter)
         if self.changes_patches:  # its patches have tensors; brought in later, torch counts as crop
             importlib.import_module("torch")
@@ -96,11 +105,26 @@ class Workshop:
         """Return how long each stage took since the last call."""
         return self._clock.take()
 
-    def open(self, subject: int, epoch: int, place: int = 0, kept: Opened | None = None) -> Opened:
+    def open(
+        self,
+        subject: int,
+        epoch: int,
+        place: int = 0,
+        kept: Opened | None = None,
+        stored: StoredVolumes | None = (),
+    ) -> Opened:
         """Read, decode and transform a subject, and prepare the sampler for it.
 
-        `place` is that of its first patch in the plan: a cache is told when it is wanted again.
-        What was `kept` of an earlier visit is returned if opening would give the same.
+        Parameters
+        ----------
+        subject, epoch : int
+            Index of the subject in the data set; which epoch it is opened for.
+        place : int
+            That of its first patch in the plan: a cache is told when it is wanted again.
+        kept : Opened, optional
+            What is left of an earlier visit; it is returned if opening would give the same.
+        stored : tuple of StoredVolume or None
+            Which of its volumes the memory cache has; None if it may keep them now.
 
         Raises
         ------
@@ -109,17 +133,18 @@ class Workshop:
         """
         run = self._clock.run
         if kept is not None and self._clock.run_load(
-            lambda: self._is_current(kept.subject, subject, epoch, place)
+            lambda: self._is_current(kept, subject, epoch, place)
         ):
             return kept
-        loaded = self._clock.run_load(lambda: self._load(subject, epoch, place))
+        loaded, stored = self._clock.run_load(lambda: self._load(subject, epoch, place, stored))
         transformed = run("transform", lambda: self._transform(loaded, subject, epoch))
         locate = run("locate", lambda: self._prepare(transformed, subject))
         layout = Layout.of(transformed, self._spec.sampler.patch_size)
-        border, is_cached = self._border(transformed), self._is_cached(transformed, subject)
+        border = self._border(transformed)
+        is_cached = self._is_cached(transformed, subject, stored)
         is_lasting = is_cached or self._is_as_given(transformed, subject)
         shape = transformed.spatial_shape
-        return Opened(transformed, layout, locate, shape, border, is_lasting, is_cached)
+        return Opened(transformed, layout, locate, shape, border, is_lasting, is_cached, stored)
 
     def locate(self, opened: Opened, patch: int, epoch: int) -> Box:
         """Return where a patch of the subject lies."""
@@ -195,23 +220,25 @@ class Workshop:
         dataset = self._spec.dataset
         return _is_plain(dataset) and subject is dataset.dry_iter()[index]
 
-    def _is_cached(self, subject: Subject, index: int) -> bool:
-        """Tell whether a cache gave what has to be decoded, and nothing was changed since."""
+    def _is_cached(self, subject: Subject, index: int, stored: StoredVolumes | None) -> bool:
+        """Tell whether caches gave what has to be decoded, and nothing was changed since."""
         dataset = self._spec.dataset
         if not _is_plain(dataset) or dataset.transform is not None:
             return False
         given = dataset.dry_iter()[index]
+        in_memory = {volume.name for volume in stored or ()}
         own = [
-            image
+            name in in_memory or isinstance(image.source, CachedSource)
             for name, image in subject.get_images_dict(intensity_only=False).items()
             if image is not given[name]
         ]
-        return bool(own) and all(isinstance(image.source, CachedSource) for image in own)
+        return bool(own) and all(own)
 
-    def _is_current(self, subject: Subject, index: int, epoch: int, place: int) -> bool:
-        current: bool = self._spec.dataset.is_current(
-            index, subject, self._visits_ahead(epoch, place)
-        )
+    def _is_current(self, kept: Opened, index: int, epoch: int, place: int) -> bool:
+        dataset = self._spec.dataset
+        if kept.stored and self._cache is not None:
+            return self._cache.is_current(dataset.dry_iter()[index], kept.stored)
+        current: bool = dataset.is_current(index, kept.subject, self._visits_ahead(epoch, place))
         return current
 
     def _visits_ahead(self, epoch: int, place: int) -> int | None:
@@ -221,16 +248,34 @@ class Workshop:
     def _stream(self, domain: str, subject: int) -> Stream:
         return Stream(self._spec.seed, domain, subject)
 
-    def _load(self, index: int, epoch: int, place: int) -> Subject:
+    def _load(
+        self, index: int, epoch: int, place: int, stored: StoredVolumes | None
+    ) -> tuple[Subject, StoredVolumes | None]:
+        """Return a subject that is ready for the transform, and what the memory cache has of it."""
         dataset = self._spec.dataset
         if not _is_plain(dataset):  # whatever it does to a subject is its own affair
             stream = self._stream("transform", index)
             subject = call_seeded(dataset.__getitem__, index, stream, patch=0, epoch=epoch)
-            return as_subject(subject, f"item {index} of the data set")
+            return as_subject(subject, f"item {index} of the data set"), ()
         if dataset.transform is not None and not dataset.load_getitem:
-            return lazy_copy(dataset.dry_iter()[index])  # the transform may load and change it
+            return lazy_copy(dataset.dry_iter()[index]), ()  # the transform may load and change it
         subject = dataset.peek(index, self._visits_ahead(epoch, place))
-        return _decode(subject) if dataset.transform is None else load_copy(subject)
+        voxels, stored = self._from_cache(subject, stored)
+        decode = _decode if dataset.transform is None else load_copy
+        return decode(subject, voxels), stored
+
+    def _from_cache(
+        self, subject: Subject, stored: StoredVolumes | None
+    ) -> tuple[dict[str, Array], StoredVolumes | None]:
+        """Return the voxels that the memory cache has, or takes now."""
+        if self._cache is None or stored == ():
+            return {}, stored
+        if stored is None:
+            return self._cache.store(
+                to_store(subject), as_decoded=self._spec.dataset.transform is not None
+            )
+        found = self._cache.recall(subject, stored)
+        return found, stored if len(found) == len(stored) else None
 
     def _transform(self, subject: Subject, index: int, epoch: int) -> Subject:
         dataset = self._spec.dataset
@@ -243,9 +288,14 @@ class Workshop:
             stream,
             patch=0,
             epoch=epoch,
-            again=lambda: self._load(index, epoch, 0),
+            again=lambda: self._load(index, epoch, 0, ())[0],
         )
         return as_subject(changed, "the transform of the data set")
+
+
+def count_cacheable(dataset: Any) -> int:
+    """Return how many subjects may stay decoded in memory: none where a folder has them."""
+    return len(dataset) if _is_plain(dataset) and not dataset.has_cache else 0
 
 
 def _is_plain(dataset: Any) -> bool:
@@ -253,10 +303,10 @@ def _is_plain(dataset: Any) -> bool:
     return type(dataset).__getitem__ is SubjectsDataset.__getitem__
 
 
-def _decode(subject: Subject) -> Subject:
+def _decode(subject: Subject, voxels: Mapping[str, Array]) -> Subject:
     """Decode the images that cannot be read by region; leave the others on disk."""
     whole = {
-        name: image.with_data(image.read())
+        name: image.with_data(voxels[name] if name in voxels else image.read())
         for name, image in subject.get_images_dict(intensity_only=False).items()
         if not image.is_loaded and not image.source.reads_regions
     }

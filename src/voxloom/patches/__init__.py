@@ -9,6 +9,7 @@ from voxloom.patches._padding import PaddingMode, parse_padding_mode
 from voxloom.patches._sampler import Draw, PatchSampler
 from voxloom.patches._size import parse_patch_size
 from voxloom.patches._stored_index import load_index, save_index
+from voxloom.patches._turn import c_order_pieces, give_memory, kept_memory
 from voxloom.patches._uniform import UniformSampler
 from voxloom.patches._weighted import WeightedSampler
 
@@ -22,10 +23,13 @@ __all__ = [
     "PatchSampler",
     "UniformSampler",
     "WeightedSampler",
+    "c_order_pieces",
     "copy_box",
     "copy_image_box",
     "cut",
+    "give_memory",
     "grid_locations",
+    "kept_memory",
     "load_index",
     "parse_padding_mode",
     "parse_patch_size",

@@ -6,7 +6,7 @@ import io
 import logging
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, Self, final
 
@@ -25,21 +25,20 @@ from voxloom.io import (
     NiftiSource,
     PreparedSource,
     VolumeSource,
+    files_of,
     nifti_header,
     reversed_axes,
 )
-from voxloom.patches import save_index
+from voxloom.patches import c_order_pieces, give_memory, kept_memory, save_index
 from voxloom.prepared._cache_entry import VOXELS, UnfinishedEntry
 from voxloom.prepared._cache_folder import INDEX, CacheFolder
 from voxloom.prepared._cache_key import (
     ContentDigest,
     content_key,
     facts_of,
-    files_of,
     outline_key,
     stamp_key,
 )
-from voxloom.prepared._turn import c_order_pieces, give_memory, kept_memory
 from voxloom.subjects import Image, Subject
 
 _logger: Final = logging.getLogger("voxloom")
@@ -254,7 +253,7 @@ class VolumeCache:
         """Decode a file into memory that is used again and again, and learn its name on the way."""
         source = visit.image.source
         assert isinstance(source, NiftiSource)
-        memory = kept_memory("voxels", source.header.voxel_bytes)
+        memory = partial(kept_memory, "voxels")
         if key is not None:
             return key, source.decode_into(memory)
         digest = ContentDigest(visit.files, visit.facts)

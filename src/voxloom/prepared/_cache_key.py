@@ -3,67 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, final
 
 from isal import isal_zlib
 
-from voxloom.io import (
-    ChannelSource,
-    DicomSource,
-    ItkSource,
-    NibabelSource,
-    NiftiSource,
-    TiffSource,
-    VolumeSource,
-)
+from voxloom.io import ChannelSource, VolumeSource, file_state, files_of
 
 _VERSION: Final = 3
-_IN_SEVERAL_FILES: Final = (".mhd", ".nhdr", ".hdr", ".img")
-_SETTLED_NS: Final = 2_000_000_000
 _DIGITS: Final = 40
 _OUTLINE_DIGITS: Final = 8
 _KEPT_FACTS: Final = 4096  # one a file; they are asked for at each visit
 _PIECE_BYTES: Final = 1 << 18
 
 
-def files_of(source: VolumeSource) -> tuple[str, ...]:
-    """Return the files that a volume is read from; none where that cannot be told.
-
-    A reader of the user may read anything, and a header may name a file that is not known here.
-
-    Examples
-    --------
-    >>> from voxloom.io import ReaderSource
-    >>> files_of(ReaderSource("any", lambda path: ([[1]], None)))
-    ()
-    """
-    if isinstance(source, ChannelSource):
-        parts = [files_of(part) for part in source.sources]
-        return tuple(file for part in parts for file in part) if all(parts) else ()
-    if isinstance(source, DicomSource):
-        return tuple(source.files)
-    known = isinstance(source, NiftiSource | ItkSource | NibabelSource | TiffSource)
-    if not known or str(source.path).lower().endswith(_IN_SEVERAL_FILES):
-        return ()
-    return (str(source.path),)
-
-
 def stamp_key(files: tuple[str, ...], facts: str) -> tuple[str, bool]:
-    """Return a name for the state of files, and whether a change would surely change it.
-
-    A file that was changed a moment ago may be changed again within a tick of the system's clock.
-    """
-    digest = hashlib.sha256(f"{_VERSION} {facts}".encode())
-    newest = 0
-    for file in files:
-        now = Path(file).stat()
-        state = now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
-        digest.update(f"\0{Path(file).absolute()} {state}".encode())
-        newest = max(newest, now.st_ctime_ns)
-    return digest.hexdigest()[:_DIGITS], time.time_ns() - newest > _SETTLED_NS
+    """Return a name for the state of files, and whether a change would surely change it."""
+    state, is_settled = file_state(files, f"{_VERSION} {facts}")
+    return state[:_DIGITS], is_settled
 
 
 def outline_key(files: tuple[str, ...], facts: str) -> str:

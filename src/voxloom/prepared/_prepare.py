@@ -17,7 +17,7 @@ import numpy as np
 from voxloom._errors import PreparedError, SubjectError, VolumeReadError
 from voxloom._progress import progress_bar
 from voxloom.geometry import Shape3
-from voxloom.prepared._key import subject_key, transform_key
+from voxloom.prepared._key import subject_key
 from voxloom.prepared._settings import Settings
 from voxloom.prepared._store import (
     FORMAT,
@@ -27,13 +27,15 @@ from voxloom.prepared._store import (
     open_prepared,
     read_record,
 )
+from voxloom.prepared._transform_key import transform_key
 from voxloom.prepared._workers import map_in_processes
 from voxloom.prepared._write import UNFINISHED, write_subject
-from voxloom.subjects import Subject, SubjectsDataset
+from voxloom.subjects import LABEL, Subject, SubjectsDataset
 
 _LOCK: Final = ".lock"
 _RESERVE_BYTES: Final = 64 << 20
-_INDEX_SHARE: Final = 1.03
+_LEAST_SHARE: Final = {"nifti": 1.03, "zarr": 0.1}
+"""Of the voxels' bytes: with their index, or compressed as well as images ever are."""
 
 
 def prepare(
@@ -93,7 +95,13 @@ def prepare(
         raise SubjectError(f"expected a SubjectsDataset, got {type(dataset).__name__}")
     settings = Settings.of(layout, patch_size)
     root = Path(folder).expanduser()
-    (root / SUBJECTS).mkdir(parents=True, exist_ok=True)
+    try:
+        (root / SUBJECTS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PreparedError(
+            f"{root}: nothing can be prepared here, {error.strerror or error}; choose another "
+            "folder"
+        ) from error
     with _locked(root):
         job = _Job(dataset, root, settings, transform_key(dataset.transform), overwrite)
         _check_room(dataset.dry_iter(), root, settings)
@@ -170,19 +178,23 @@ def _finish(root: Path, keys: Sequence[str], settings: Settings) -> None:
 
 
 def _check_room(subjects: Sequence[Subject], root: Path, settings: Settings) -> None:
-    """Raise where voxels that are not compressed would not fit; others need less."""
-    needed = 0
+    """Raise where the store would surely not fit."""
+    needed = 0.0
     for subject in subjects:
         for image in subject.get_images(intensity_only=False):
-            needed += math.prod(image.shape) * image.source.dtype.itemsize
+            if settings.layout == "nifti" or image.type != LABEL:  # else next to nothing
+                needed += math.prod(image.shape) * image.source.dtype.itemsize
+    needed *= _LEAST_SHARE[settings.layout]
     there = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
     free = shutil.disk_usage(root).free
-    missing = needed * _INDEX_SHARE + _RESERVE_BYTES - there - free
-    if settings.layout == "nifti" and missing > 0:
+    missing = needed + _RESERVE_BYTES - there - free
+    if missing > 0:
+        least, remedy = ("about", ", or layout='zarr', which compresses")
+        if settings.layout == "zarr":
+            least, remedy = "at least", ""
         raise PreparedError(
-            f"{root}: the prepared volumes take about {needed / 1e9:.1f} GB and the disk has "
-            f"{free / 1e9:.1f} GB free; free {missing / 1e9:.1f} GB, choose another folder, or "
-            "layout='zarr', which compresses"
+            f"{root}: the prepared volumes take {least} {needed / 1e9:.1f} GB and the disk has "
+            f"{free / 1e9:.1f} GB free; free {missing / 1e9:.1f} GB, choose another folder{remedy}"
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from isal import isal_zlib
 
-from voxloom._errors import PreparedError
+from voxloom._errors import PreparedError, VoxloomError
 from voxloom.geometry import Box
 from voxloom.io import Array, write_reversed, write_zarr
 from voxloom.patches import copy_box, save_index
@@ -45,10 +45,24 @@ def write_subject(subject: Subject, folder: Path, settings: Settings) -> dict[st
     Raises
     ------
     PreparedError
-        If something of the subject cannot be kept.
+        If something of the subject cannot be kept, or the disk is full.
     """
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}{UNFINISHED}")
     shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        return _write(subject, folder, unfinished, settings)
+    except VoxloomError:
+        raise
+    except OSError as error:
+        raise PreparedError(
+            f"{folder.parent}: a subject cannot be written, {error.strerror or error}; free room, "
+            "or choose another folder. What is done is kept, run it again to go on"
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write(subject: Subject, folder: Path, unfinished: Path, settings: Settings) -> dict[str, Any]:
     unfinished.mkdir(parents=True)
     items = [_write_item(name, subject[name], unfinished, settings) for name in subject]
     record = {

@@ -8,7 +8,8 @@ from voxloom.subjects._collate import (
     names_of_batch,
     teach_default_collate,
 )
-from voxloom.subjects._dataset import SubjectsDataset, Transform, lazy_copy, load_copy
+from voxloom.subjects._copies import lazy_copy, load_copy
+from voxloom.subjects._dataset import SubjectsDataset, Transform
 from voxloom.subjects._image import Image, LabelMap, ScalarImage
 from voxloom.subjects._keys import (
     AFFINE,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, Self
-
-import numpy as np
 
 from voxloom._errors import SubjectError
 from voxloom._upstairs import call_by_name
 from voxloom.subjects._check import check_subjects, three_sizes
 from voxloom.subjects._check_report import CheckReport
 from voxloom.subjects._collate import split_batch, teach_default_collate
+from voxloom.subjects._copies import lazy_copy, load_copy
 from voxloom.subjects._foreign import check_not_foreign
-from voxloom.subjects._image import Image
 from voxloom.subjects._layout_bids import read_bids
 from voxloom.subjects._layout_glob import read_glob
 from voxloom.subjects._layout_msd import read_msd
@@ -73,7 +70,7 @@ class SubjectsDataset:
         cache: str | PathLike[str] | None = None,
         cache_limit: int | None = None,
     ) -> None:
-        self._subjects = listed(subjects)
+        self._subjects = tuple(listed(subjects))
         self.set_transform(transform)
         self.load_getitem = load_getitem
         self.set_cache(cache, cache_limit)
@@ -485,6 +482,11 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         self._cache = folder if folder is None else _open_cache(folder, limit)
 
     @property
+    def has_cache(self) -> bool:
+        """Whether decoded volumes are kept in a folder."""
+        return self._cache is not None
+
+    @property
     def cache_limit(self) -> int | None:
         """The most bytes that the cache may take; None where there is no limit or no cache."""
         limit: int | None = None if self._cache is None else self._cache.folder.limit
@@ -530,7 +532,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
     def dry_iter(self) -> Sequence[Subject]:
         """Return the subjects as they were given, without reading anything."""
-        return tuple(self._subjects)
+        return self._subjects
 
     def __len__(self) -> int:
         return len(self._subjects)
@@ -575,23 +577,3 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
 def _open_cache(folder: str | PathLike[str], limit: int | None) -> Any:
     return call_by_name("voxloom.prepared._cache", "open_cache", folder, limit)
-
-
-def load_copy(subject: Subject) -> Subject:
-    """Return the subject with its voxels decoded, and everything in memory of its own."""
-    return subject.replace(**{name: _own_copy(value, load=True) for name, value in subject.items()})
-
-
-def lazy_copy(subject: Subject) -> Subject:
-    """Return the subject in memory of its own, without decoding what is not decoded."""
-    copied = {name: _own_copy(value, load=False) for name, value in subject.items()}
-    return subject.replace(**copied)
-
-
-def _own_copy(value: Any, *, load: bool) -> Any:
-    if isinstance(value, Image):
-        image = copy.deepcopy(value)
-        return image if image.is_loaded or not load else image.loaded_copy()
-    # Only what a transform may change in place: a model or an open file is passed on.
-    changeable = isinstance(value, list | dict | set | np.ndarray) or hasattr(value, "detach")
-    return copy.deepcopy(value) if changeable else value

@@ -354,12 +354,13 @@ class Image(Mapping[str, Any]):
             raise UnloadError(f"{self[PATH]} is not loaded, so that it cannot be unloaded")
         self._set(_array=None, _source=None if is_kept else self._source)
 
-    def loaded_copy(self) -> Self:
+    def loaded_copy(self, voxels: Array | None = None) -> Self:
         """Return the same image in memory of its own, with all that is done to it there.
 
-        It is sent to other processes with its voxels. `unload` reads the file again.
+        It is sent to other processes with its voxels. `unload` reads the file again. `voxels` are
+        those of the image, if somebody has decoded them.
         """
-        copied = self.with_data(self.read_own())
+        copied = self.with_data(self.read_own() if voxels is None else voxels)
         copied._set(_reader=self._reader, _rereads=self._rereads)
         return copied
 

@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voxloom.prepared import _turn
-from voxloom.prepared._turn import c_order_pieces, give_memory, kept_memory
+from voxloom.patches import _turn
+from voxloom.patches._turn import c_order_pieces, give_memory, kept_memory
 
 
 @pytest.mark.parametrize("slab_bytes", [1, 250, 1 << 20])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from voxloom.geometry import Box
 from voxloom.io import Array
-from voxloom.patches import copy_box
+from voxloom.patches._cut import copy_box
 
 _SLAB_BYTES: Final = 4 << 20  # warm in the last-level cache when it is written
 _LEAST_PLANES: Final = 32  # of voxels of two bytes a whole cache line, in the order they come in

@@ -1,0 +1,319 @@
+"""Volumes stay decoded between epochs: never other patches, never more bytes, never old files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import changing
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxloom import LabelMap, LabelSampler, Queue, ScalarImage, Subject, SubjectsDataset
+from voxloom.io import NiftiSource, _file_state
+from voxloom.loading import _memory, _memory_cache
+from voxloom.loading._memory_cache import MemoryCache, to_store
+
+MakeQueue = Callable[..., Queue]
+SIDE = 12
+IMAGE_BYTES = -(-(SIDE**3) * 2 // 4096) * 4096  # int16, in whole pages
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="needs files in memory without a name"),
+    pytest.mark.filterwarnings("ignore:.*samples_per_volume"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trust files at once that a test wrote a moment ago."""
+    monkeypatch.setattr(_file_state, "_SETTLED_NS", -1)
+
+
+def write_subjects(folder: Path) -> list[Subject]:
+    rng = np.random.default_rng(0)
+    affine = np.diag([1.0, 2.0, 0.5, 1.0])
+    made = []
+    for number in range(4):
+        voxels = rng.integers(-500, 500, (1, SIDE, SIDE, SIDE), dtype=np.int16)
+        t1, seg = (folder / f"{name}{number}.nii.gz" for name in ("t1", "seg"))
+        ScalarImage(tensor=voxels, affine=affine).save(t1)
+        LabelMap(tensor=voxels % 3, affine=affine).save(seg)
+        made.append(Subject(t1=ScalarImage(t1), seg=LabelMap(seg), number=number))
+    return made
+
+
+@pytest.fixture
+def subjects(tmp_path: Path) -> list[Subject]:
+    return write_subjects(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def old_subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
+    """Return subjects whose files worker processes trust."""
+    made = write_subjects(tmp_path_factory.mktemp("old"))
+    time.sleep(2.1)
+    return made
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Note which files are decoded in this process."""
+    names: list[str] = []
+    read = NiftiSource.read
+
+    def note(source: NiftiSource, box: Any = None) -> Any:
+        names.append(Path(source.path or "").name)
+        return read(source, box)
+
+    monkeypatch.setattr(NiftiSource, "read", note)
+    return names
+
+
+def batches(queue: Queue, epochs: int = 3) -> list[dict[str, Any]]:
+    return [
+        {"t1": batch["t1"]["data"].clone(), "at": batch["index_ini"], "who": batch["number"]}
+        for _ in range(epochs)
+        for batch in queue.batches(3)
+    ]
+
+
+def assert_same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert all((one[key] == other[key]).all() for key in one)
+        assert one["t1"].dtype == other["t1"].dtype
+
+
+def kept(queue: Queue) -> dict[int, list[str]]:
+    """Return the names of the images that the cache has, by subject."""
+    assert queue._dispatcher is not None
+    found = queue._dispatcher.inspect(lambda ledger, _: ledger._stored)
+    assert found is not None
+    return {subject: [volume.name for volume in stored] for subject, stored in found.items()}
+
+
+@pytest.mark.parametrize("transform", [None, changing.double_in_place])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_patches_are_the_same_with_any_limit(
+    make_queue: MakeQueue, old_subjects: list[Subject], transform: Any, num_workers: int
+) -> None:
+    def queue(limit: int | None) -> Queue:
+        return make_queue(
+            subjects=old_subjects, sampler=LabelSampler(4, "seg", {1: 1, 2: 1}),
+            transform=transform, memory_cache=limit, num_workers=num_workers,
+        )  # fmt: skip
+
+    expected = batches(queue(0))
+    for limit, images in ((None, 8), (IMAGE_BYTES * 3, 3)):
+        limited = queue(limit)
+        assert_same(batches(limited), expected)
+        assert sum(map(len, kept(limited).values())) == images
+
+
+def test_threads_give_the_same(make_queue: MakeQueue, subjects: list[Subject]) -> None:
+    options: dict[str, Any] = {"subjects": subjects, "executor": "threads", "num_workers": 3}
+    assert_same(batches(make_queue(**options)), batches(make_queue(**options, memory_cache=0)))
+
+
+def test_what_fits_is_decoded_once(
+    make_queue: MakeQueue, subjects: list[Subject], decoded: list[str]
+) -> None:
+    batches(make_queue(subjects=subjects))
+    assert sorted(decoded) == sorted(f"{n}{k}.nii.gz" for n in ("t1", "seg") for k in range(4))
+
+
+def test_what_does_not_fit_is_decoded_at_each_visit(
+    make_queue: MakeQueue, subjects: list[Subject], decoded: list[str]
+) -> None:
+    queue = make_queue(subjects=subjects, memory_cache=2 * IMAGE_BYTES)
+    assert queue.memory().cached == 2 * IMAGE_BYTES
+    batches(queue)
+    assert len(decoded) == 2 + 3 * 6  # one subject of four stays
+    assert len(decoded) - len(set(decoded)) == 2 * 6
+
+
+def test_a_changed_file_is_noticed(
+    make_queue: MakeQueue, subjects: list[Subject], tmp_path: Path
+) -> None:
+    queue = make_queue(subjects=subjects, max_length=2, num_workers=0)
+    batches(queue, 2)
+    for number in range(4):
+        image = subjects[number].t1
+        image.with_data(np.full_like(image.read(), 77)).save(tmp_path / f"t1{number}.nii.gz")
+    assert all((batch["t1"] == 77).all() for batch in batches(queue, 2))
+
+
+def test_a_file_that_is_gone_is_named(
+    make_queue: MakeQueue, subjects: list[Subject], tmp_path: Path
+) -> None:
+    queue = make_queue(subjects=subjects)
+    batches(queue, 2)
+    (tmp_path / "t12.nii.gz").unlink()
+    with pytest.raises(RuntimeError, match=r"t12\.nii\.gz"):
+        batches(queue, 1)
+
+
+def test_files_that_were_written_a_moment_ago_are_kept_later(
+    make_queue: MakeQueue,
+    subjects: list[Subject],
+    decoded: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue = make_queue(subjects=subjects, max_length=1, shuffle_subjects=False)
+    monkeypatch.setattr(_file_state, "_SETTLED_NS", 10**15)
+    batches(queue, 1)
+    monkeypatch.setattr(_file_state, "_SETTLED_NS", -1)
+    batches(queue, 3)
+    assert len(decoded) == 2 * 8
+
+
+def test_what_a_transform_changes_in_place_stays_in_its_visit(
+    make_queue: MakeQueue, subjects: list[Subject], decoded: list[str]
+) -> None:
+    queue = make_queue(
+        subjects=subjects, transform=changing.double_in_place, patch_size=SIDE, samples=1
+    )
+    for batch in batches(queue, 3):
+        for voxels, number in zip(batch["t1"], batch["who"], strict=True):
+            assert (voxels.numpy() == 2 * subjects[int(number)].t1.read()).all()
+    assert len(decoded) == 8 + 12  # and those that this test compared with
+
+
+@given(
+    order=st.permutations(range(4)),
+    shape=st.tuples(*[st.integers(1, 5)] * 4),
+    dtype=st.sampled_from(["u1", "i2", "f4", "f8", "bool"]),
+    as_decoded=st.booleans(),
+)
+def test_what_comes_back_is_what_was_stored(
+    order: list[int], shape: tuple[int, ...], dtype: str, as_decoded: bool
+) -> None:
+    voxels = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
+    lying = np.ascontiguousarray(voxels.transpose(order)).transpose(np.argsort(order))
+    cache = MemoryCache(1 << 20)
+    try:
+        volume = cache._write("t1", "state", lying, as_decoded)
+        assert volume is not None
+        found = cache._view(volume)
+        assert found.dtype == voxels.dtype
+        assert (found == voxels).all()
+        long = [axis for axis in range(4) if shape[axis] > 1]
+        wanted = lying if as_decoded else voxels
+        assert [found.strides[axis] for axis in long] == [wanted.strides[axis] for axis in long]
+        found[...] = 0
+        assert (cache._view(volume) == voxels).all()
+    finally:
+        cache.close()
+
+
+def test_nobody_waits_for_whoever_holds_the_lock(subjects: list[Subject]) -> None:
+    """A worker may be stopped, or swapped out, at any instruction."""
+    cache = MemoryCache(1 << 20)
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import fcntl,sys; fcntl.lockf({cache._fd}, fcntl.LOCK_EX, 8); print(1, flush=True); "
+            "sys.stdin.read()",
+        ],
+        pass_fds=[cache._fd],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"1\n"
+        arrays, stored = cache.store(to_store(subjects[0]), as_decoded=False)
+        assert set(arrays) == {"t1", "seg"}
+        assert stored == ()
+        holder.kill()  # and takes its lock with it
+        holder.wait()
+        _, stored = cache.store(to_store(subjects[0]), as_decoded=False)
+        assert stored is not None
+        assert [volume.name for volume in stored] == ["t1", "seg"]
+    cache.close()
+
+
+def test_nothing_is_kept_where_little_memory_is_left(
+    subjects: list[Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = MemoryCache(1 << 20)
+    monkeypatch.setattr(_memory_cache, "available_bytes", lambda: IMAGE_BYTES)
+    arrays, stored = cache.store(to_store(subjects[0]), as_decoded=False)
+    assert (arrays["t1"] == subjects[0].t1.read()).all()
+    assert stored == ()
+    cache.close()
+
+
+def test_only_what_would_be_decoded_again_is_kept(subjects: list[Subject], tmp_path: Path) -> None:
+    subjects[0].t1.save(tmp_path / "plain.nii")
+    subject = Subject(
+        packed=subjects[0].t1,
+        by_region=ScalarImage(tmp_path / "plain.nii"),
+        loaded=ScalarImage(subjects[1].t1.path).load(),
+        own=ScalarImage(subjects[2].t1.path, reader=lambda path: (np.zeros((1, 2, 2, 2)), None)),
+        checked=ScalarImage(subjects[3].t1.path, check_nans=True),
+    )
+    assert list(to_store(subject)) == ["packed"]
+
+
+def test_nothing_is_left_open(make_queue: MakeQueue, subjects: list[Subject]) -> None:
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for options in ({}, {"num_workers": 1}, {"num_workers": 2, "executor": "threads"}):
+        queue = make_queue(subjects=subjects, **options)
+        batches(queue, 2)
+        queue.close()
+    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_a_killed_worker_takes_nothing_with_it(
+    make_queue: MakeQueue, old_subjects: list[Subject], tmp_path: Path
+) -> None:
+    end = changing.EndWorker(tmp_path / "mark", 1)
+    queue = make_queue(
+        subjects=old_subjects, num_workers=1, on_error="retry", transform=end, samples=1
+    )
+    survived = batches(queue)
+    assert (tmp_path / "mark").stat().st_size == 1
+    assert_same(survived, batches(make_queue(subjects=old_subjects, samples=1, memory_cache=0)))
+    assert set(kept(queue)) == {0, 1, 2, 3}
+
+
+def test_the_default_leaves_room(
+    make_queue: MakeQueue, subjects: list[Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = 8 * IMAGE_BYTES
+    queue = make_queue(subjects=subjects)
+    assert queue.memory().cached == everything
+    assert f"{everything / 2**20:.1f} MiB of volumes that stay decoded" in str(queue.memory())
+    taken = queue.memory().total - everything
+    monkeypatch.setattr(_memory, "available_bytes", lambda: taken + 4 * IMAGE_BYTES)
+    assert queue.memory().cached == IMAGE_BYTES  # a quarter of what is left
+    monkeypatch.setattr(_memory, "_LEAST_SHARE", 1 / 7)
+    assert queue.memory().cached == 0  # an eighth of the subjects is too few
+    with pytest.raises(MemoryError, match="or memory_cache=0"):
+        make_queue(subjects=subjects, memory_cache=everything)
+
+
+def test_where_a_folder_keeps_volumes_memory_does_not(
+    make_queue: MakeQueue, subjects: list[Subject], tmp_path: Path
+) -> None:
+    dataset = SubjectsDataset(subjects, cache=tmp_path / "cache")
+    with Queue(dataset, 6, 3, LabelSampler(4, "seg"), seed=0) as queue:
+        assert queue.memory().cached == 0
+    images_in_memory = make_queue()
+    assert images_in_memory.memory().cached == 0
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, True, "1 GiB"])
+def test_a_limit_is_a_number_of_bytes(make_queue: MakeQueue, limit: Any) -> None:
+    with pytest.raises(ValueError, match="memory_cache is a whole number of at least 0"):
+        make_queue(memory_cache=limit)
