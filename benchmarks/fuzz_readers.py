@@ -48,6 +48,17 @@ def pair(folder: Path) -> Path:
     return folder / "a.hdr"
 
 
+def by_nibabel(kind: str, name: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        import nibabel
+
+        affine = np.diag([-1, 1, 1, 1]) if kind == "AnalyzeImage" else AFFINE
+        getattr(nibabel, kind)(VOXELS, affine).to_filename(folder / name)
+        return folder / name
+
+    return write
+
+
 def npy(folder: Path) -> Path:
     np.save(folder / "a.npy", VOXELS)
     return folder / "a.npy"
@@ -137,12 +148,16 @@ FORMATS: dict[str, Callable[[Path], Path]] = {
     "nii.gz": nifti("a.nii.gz"),
     "hdr and img": pair,
     "npy": npy,
+    "mgz": by_nibabel("MGHImage", "a.mgz"),
+    "nii.bz2": by_nibabel("Nifti1Image", "a.nii.bz2"),
+    "analyze": by_nibabel("AnalyzeImage", "a.img"),
     "nrrd": itk("a.nrrd"),
     "nrrd gzip": itk("a.nrrd", packed=True),
     "nhdr": itk("a.nhdr"),
     "mha": itk("a.mha"),
     "mha packed": itk("a.mha", packed=True),
     "mhd": itk("a.mhd"),
+    "gipl": itk("a.gipl"),
     "tiff": tiff("a.tif"),
     "tiff packed": tiff("a.tif", compression="zlib"),
     "ome-tiff": tiff("a.ome.tif", metadata={"axes": "ZYX", "PhysicalSizeX": 0.5}),

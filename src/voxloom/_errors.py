@@ -114,11 +114,11 @@ class FrozenError(VoxloomError, TypeError, AttributeError):
     """A frozen value was assigned to."""
 
 
-class UnknownFormatError(VoxloomError, ValueError):
+class UnknownFormatError(VoxloomError, ValueError, RuntimeError):
     """No reader claims the file."""
 
 
-class VolumeReadError(VoxloomError, OSError):
+class VolumeReadError(VoxloomError, OSError, RuntimeError):
     """The file is there but cannot be decoded."""
 
 

@@ -76,6 +76,21 @@ def tiff_packed(folder: Path) -> str:
     return str(folder / "t1.tif")
 
 
+def ome_tiff(folder: Path) -> str:
+    tifffile = pytest.importorskip("tifffile")
+    metadata = {"axes": "ZCYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "mm"}
+    stored = TWO.transpose(3, 0, 2, 1)
+    tifffile.imwrite(
+        folder / "t1.ome.tif",
+        stored,
+        photometric="minisblack",
+        ome=True,
+        metadata=metadata,
+        compression="zlib",
+    )
+    return str(folder / "t1.ome.tif")
+
+
 def zarr_of(version: int, *, shards: bool = False, **options: Any) -> Callable[[Path], str]:
     def write(folder: Path) -> str:
         zarr = pytest.importorskip("zarr")
@@ -107,6 +122,7 @@ FORMATS: dict[str, Callable[[Path], str]] = {
     "blosc2": blosc,
     "tiff": tiff,
     "tiff packed": tiff_packed,
+    "ome-tiff": ome_tiff,
     "zarr 2": zarr_of(2),
     "zarr 2 raw": zarr_of(2, compressors=None),
     "zarr 3": zarr_of(3),

@@ -16,6 +16,7 @@ import pytest
 
 from voxloom.geometry import Box
 from voxloom.io import _zarr, open_volume, write_zarr
+from voxloom.testing import check_reader
 
 VOXELS = np.random.default_rng(0).integers(0, 99, (100, 90, 80)).astype(np.int16)
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
@@ -88,8 +89,10 @@ def server(tmp_path: Path) -> Iterator[tuple[str, list[str], list[int]]]:
         thread.join()
 
 
+@pytest.mark.usefixtures("library")
 def test_a_box_comes_over_http(server: tuple[str, list[str], list[int]]) -> None:
     source = open_volume(server[0])
+    check_reader(source, boxes=3)
     np.testing.assert_array_equal(source.affine, AFFINE)
     np.testing.assert_array_equal(source.read(BOX)[0], VOXELS[BOX.slices])
 

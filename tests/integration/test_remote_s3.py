@@ -20,6 +20,7 @@ from voxloom.io import (
     open_volume,
     write_zarr,
 )
+from voxloom.testing import check_reader
 
 VOXELS = np.random.default_rng(0).integers(0, 99, (100, 90, 80)).astype(np.int16)
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
@@ -49,6 +50,7 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.usefixtures("library")
 def test_a_box_comes_from_s3(sharded: str) -> None:
     source = open_volume(sharded)
+    check_reader(source, boxes=3)
     np.testing.assert_array_equal(source.affine, AFFINE)
     np.testing.assert_array_equal(source.read(BOX)[0], VOXELS[BOX.slices])
 

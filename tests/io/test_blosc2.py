@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,30 @@ def test_the_affine_is_among_the_metadata(tmp_path: Path, oblique: np.ndarray) -
     array = blosc2.asarray(VOXELS, urlpath=str(tmp_path / "a.b2nd"))
     array.schunk.vlmeta["affine"] = oblique.tolist()
     np.testing.assert_array_equal(Blosc2Source(tmp_path / "a.b2nd").affine, oblique)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="counts threads by /proc")
+def test_it_is_decoded_in_one_thread(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.b2nd")
+    voxels = np.random.default_rng(0).random((1, 64, 64, 64))
+    blosc2.asarray(voxels, urlpath=path, chunks=(1, 64, 64, 64), blocks=(1, 16, 16, 16))
+    code = f"""
+import blosc2
+from pathlib import Path
+from voxloom.io import Blosc2Source
+def threads():
+    return next(l for l in Path("/proc/self/status").read_text().splitlines() if "Threads" in l)
+before = threads()
+Blosc2Source({path!r}).read()
+print(before == threads())
+kept = blosc2.open({path!r}, dparams={{"nthreads": 3}})
+kept[:]
+print(before == threads())
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
+    assert ran.stdout.split() == ["True", "False"]
 
 
 def test_a_file_that_is_cut_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from voxloom._errors import PatchError, VolumeNotFoundError, VolumeReadError
+from voxloom.io import open_volume
 from voxloom.io._failures import reading
 
 
@@ -18,6 +21,15 @@ def test_missing_file_is_the_one_the_system_missed() -> None:
         reading("t1.hdr"),
     ):
         raise FileNotFoundError(2, "No such file or directory", "t1.img")
+
+
+@pytest.mark.parametrize("name", ["t1.nii.gz", "t1.nrrd", "t1.xyz"])
+def test_a_file_that_is_no_volume_is_a_runtime_error_as_scripts_expect(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(b"no volume")
+    with pytest.raises(RuntimeError, match=name):
+        open_volume(tmp_path / name).read()
 
 
 def test_our_own_errors_pass_unchanged() -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from voxloom._errors import VolumeReadError
+from voxloom.geometry import Box
 from voxloom.io import TiffSource
 
 tifffile = pytest.importorskip("tifffile")
@@ -54,6 +55,32 @@ def test_plain_pages_are_mapped_and_packed_ones_are_not(tmp_path: Path, compress
     source = TiffSource(write(tmp_path, compression=compression))
     assert source.reads_regions is (compression is None)
     np.testing.assert_array_equal(source.read()[0], VOXELS)
+
+
+@pytest.mark.parametrize(
+    ("axes", "options"), [("ZYX", {}), ("ZCYX", {"ome": True}), ("CZYX", {"ome": True})]
+)
+def test_only_the_pages_of_a_box_are_decoded(
+    tmp_path: Path, axes: str, options: dict[str, Any]
+) -> None:
+    stored = np.stack([VOXELS, VOXELS + 1]) if "C" in axes else VOXELS[None]
+    order = ["CXYZ".index(axis) for axis in axes]
+    voxels = stored.transpose(order) if "C" in axes else stored[0].T
+    path = write(tmp_path, voxels, compression="zlib", metadata={"axes": axes}, **options)
+    with tifffile.TiffFile(path) as file:
+        depth = axes.index("Z")
+        lead = np.arange(len(file.pages)).reshape(voxels.shape[:-2])
+        pages = [file.pages[int(n)] for n in lead.take([5, 6], axis=depth).ravel()]
+        places = [(page.dataoffsets[0], page.databytecounts[0]) for page in pages]
+    content = bytearray(path.read_bytes())
+    for place, length in places:
+        content[place : place + length] = bytes(length)
+    path.write_bytes(content)
+    box = Box((1, 0, 2), (4, 5, 5))
+    source = TiffSource(path)
+    np.testing.assert_array_equal(source.read(box), stored[(slice(None), *box.slices)])
+    with pytest.raises(VolumeReadError, match=r"t1\.tif: tifffile cannot read it"):
+        source.read()
 
 
 def test_another_file_under_the_name_is_refused(tmp_path: Path) -> None:

@@ -14,8 +14,11 @@ import pytest
 
 from voxloom._errors import PreparedError, SubjectError, VolumeReadError
 from voxloom.geometry import Box
-from voxloom.io import write_nifti
+from voxloom.io import chunk_for, write_nifti
 from voxloom.prepared import _prepare, open_prepared, prepare
+from voxloom.prepared._settings import Settings
+from voxloom.prepared._store import read_record
+from voxloom.prepared._write import write_subject
 from voxloom.subjects import Image, LabelMap, ScalarImage, Subject, SubjectsDataset
 from voxloom.testing._reader_contract import check_reader
 
@@ -106,6 +109,18 @@ def test_its_volumes_keep_the_contract_of_readers(tmp_path: Path, layout: str) -
     assert source.reads_regions
 
 
+def test_chunks_are_chosen_for_the_patch_the_shape_and_the_type(tmp_path: Path) -> None:
+    pytest.importorskip("numcodecs")
+    shape = (1, 70, 70, 12)
+    image = ScalarImage(tensor=np.ones(shape, np.float32))
+    labels = LabelMap(tensor=np.ones(shape, np.uint8))
+    dataset = SubjectsDataset([Subject(t1=image, seg=labels)])
+    (stored,) = prepare(dataset, tmp_path, (64, 64, 8), layout="zarr").dry_iter()
+    chunks = [stored[name].source.chunk_shape for name in ("t1", "seg")]
+    assert chunks == [chunk_for((64, 64, 8), shape[1:], n) for n in (4, 1)]
+    assert chunks == [(32, 32, 8), (64, 64, 8)]
+
+
 def test_a_box_of_the_nifti_layout_lies_in_our_order(tmp_path: Path) -> None:
     source = prepare(SubjectsDataset(subjects(1)), tmp_path).dry_iter()[0].t1.source
     patch = source.read(Box((1, 2, 3), (9, 9, 9)))
@@ -138,6 +153,33 @@ def test_two_workers_write_the_same_store_as_none(tmp_path: Path) -> None:
     prepare(SubjectsDataset(subjects(), double), tmp_path / "none")
     prepare(SubjectsDataset(subjects(), double), tmp_path / "two", num_workers=2)
     assert contents(tmp_path / "two") == contents(tmp_path / "none")
+
+
+def write_again_and_again(folder: str, meet: Any, answers: Any) -> None:
+    (subject,) = subjects(1)
+    settings = Settings.of("nifti", None)
+    try:
+        for _ in range(20):
+            meet.wait()
+            write_subject(subject, Path(folder, "key"), settings)
+        answers.put("")
+    except BaseException as error:
+        meet.abort()
+        answers.put(repr(error))
+
+
+def test_equal_subjects_may_be_written_by_several_processes_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    meet, answers = context.Barrier(2), context.Queue()
+    arguments = (str(tmp_path), meet, answers)
+    processes = [context.Process(target=write_again_and_again, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    assert [answers.get(timeout=60) for _ in processes] == ["", ""]
+    for process in processes:
+        process.join()
+    assert [place.name for place in tmp_path.iterdir()] == ["key"]
+    assert read_record(tmp_path / "key") is not None
 
 
 def test_running_again_writes_nothing_and_a_change_only_what_changed(

@@ -91,7 +91,10 @@ def _files(folder: str, series: str | None) -> tuple[str, ...]:
     taken = {Path(file).name for files in found.values() for file in files}
     _check_none_is_left_out([file for file in present if file.name not in taken])
     if not found:
-        raise UnknownFormatError(f"{folder}: there is no DICOM file in this folder")
+        raise UnknownFormatError(
+            f"{folder}: there is no DICOM file in this folder, and it is no Zarr image; give the "
+            "path of a volume"
+        )
     if series is None and len(found) > 1:
         shown = ", ".join(repr(name) for name in list(found)[:_MOST_SHOWN])
         raise VolumeReadError(

@@ -82,8 +82,13 @@ class TiffSource(VolumeSource):
         if box is not None:
             self.check_box(box)
         box = box or Box((0, 0, 0), self.spatial_shape)
-        stored = self._decode() if self._offset is None else self._map(self._offset)
-        voxels = self._ordered(stored)[(slice(None), *box.slices)]
+        w, h, d = box.slices
+        if self._offset is None:
+            stored, first = self._decode(d)
+            d = slice(d.start - first, d.stop - first)
+        else:
+            stored = self._map(self._offset)
+        voxels = self._ordered(stored)[:, w, h, d]
         if voxels.dtype.isnative and voxels.flags.aligned:
             return voxels
         return voxels.astype(self.dtype)
@@ -92,7 +97,8 @@ class TiffSource(VolumeSource):
         others = [n for n, axis in enumerate(self._axes) if axis not in _SPATIAL]
         spatial = [self._axes.index(axis) for axis in _SPATIAL if axis in self._axes]
         moved = stored.transpose(*others, *spatial)
-        return moved.reshape(self.shape) if moved.ndim != 4 else moved
+        w, h, _ = self.spatial_shape
+        return moved.reshape(self.shape[0], w, h, -1) if moved.ndim != 4 else moved
 
     def _map(self, offset: int) -> Array:
         with reading(self.path):
@@ -107,12 +113,19 @@ class TiffSource(VolumeSource):
             file_bytes=file_bytes,
         ).T
 
-    def _decode(self) -> Array:
+    def _decode(self, slices: slice) -> tuple[Array, int]:
+        """Return what is stored of some slices or of all, and the number of the first."""
         with decoding(self.path, "tifffile"), _open(self.path) as file:
             series = _first_series(file)
             _check_segments(self.path, series, file.filehandle.size)
-            decoded: Array = series.asarray(maxworkers=1)
-            return decoded.reshape(self._stored)
+            lead = len(self._axes) - series.keyframe.ndim  # axes of which a page has one place
+            depth = self._axes.find("Z", 0, max(lead, 0))
+            if depth < 0 or len(series.pages) != math.prod(self._stored[:lead]):
+                return series.asarray(maxworkers=1).reshape(self._stored), 0
+            numbers = np.arange(len(series.pages)).reshape(self._stored[:lead])
+            wanted = numbers.take(range(slices.start, slices.stop), axis=depth)
+            pages = file.asarray(key=wanted.ravel().tolist(), series=0, maxworkers=1)
+            return pages.reshape(*wanted.shape, *self._stored[lead:]), slices.start
 
     def _check_declared(self, file_bytes: int) -> None:
         declared = math.prod(self._stored) * self.dtype.itemsize

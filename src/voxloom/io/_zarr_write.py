@@ -24,6 +24,9 @@ _ZSTD_LEVEL: Final = 3
 _BYTE_SHUFFLE: Final = 1
 _ABSENT: Final = (2**64 - 1).to_bytes(8, "little") * 2
 _PATCH_PER_CHUNK: Final = 3
+_LONGEST: Final = 64
+_LEAST_CHUNK_BYTES: Final = 32 << 10
+_MOST_CHUNK_BYTES: Final = 128 << 10
 
 
 def write_zarr(
@@ -31,7 +34,7 @@ def write_zarr(
     array: npt.ArrayLike,
     affine: npt.ArrayLike | None = None,
     *,
-    chunk: int = 32,
+    chunk: int | Shape3 = 32,
     labels: bool = False,
 ) -> str:
     """Write a volume as OME-Zarr 0.5: sharded, lz4 with byte shuffle, or Zstandard for labels.
@@ -48,8 +51,8 @@ def write_zarr(
         Voxels, written in their own type.
     affine : (4, 4) array, optional
         Voxel indices to world, RAS+, mm; the identity if None.
-    chunk : int
-        Length of a chunk along each axis, in voxels.
+    chunk : int or (w, h, d)
+        Length of a chunk along each axis, in voxels; see `chunk_for`.
     labels : bool
         Whether the voxels are labels.
 
@@ -67,8 +70,8 @@ def write_zarr(
         raise UnknownFormatError(f"{name}: Zarr has no type {voxels.dtype}")
     voxels = voxels.reshape(four_axes(name, voxels.shape))
     voxels = voxels.astype(voxels.dtype.newbyteorder("<"), copy=False)
-    chunks = (1, chunk, chunk, chunk)
-    shard = _shard(voxels.shape, chunk, voxels.dtype.itemsize)
+    chunks = (1, *(chunk if isinstance(chunk, tuple) else (chunk, chunk, chunk)))
+    shard = _shard(voxels.shape, chunks, voxels.dtype.itemsize)
     folder = Path(name)
     folder.mkdir()
     _write_json(folder / "zarr.json", _group(as_affine(affine)))
@@ -84,26 +87,61 @@ def write_zarr(
     return name
 
 
-def chunk_for(patch_size: Shape3 | None) -> int:
-    """Return a length of chunks that suits a patch size, a power of two from 16 to 64.
+def chunk_for(
+    patch_size: Shape3 | None, spatial_shape: Shape3 | None = None, itemsize: int = 2
+) -> Shape3:
+    """Return lengths of chunks that suit a patch size and a volume, each a power of two.
 
     A patch that is three chunks long reads some twice its own voxels, in pieces that are still
-    large enough to be decoded at full speed.
+    large enough to be decoded at full speed: chunks hold 32 to 128 KB. They are not longer than a
+    flat volume needs.
+
+    Parameters
+    ----------
+    patch_size : (w, h, d) tuple of int, or None
+        Size of the patches that will be read; of about 96 voxels if not known.
+    spatial_shape : (W, H, D) tuple of int, optional
+        Shape of the volume.
+    itemsize : int
+        Bytes a voxel.
 
     Examples
     --------
-    >>> chunk_for(None), chunk_for((96, 96, 96)), chunk_for((32, 32, 32)), chunk_for((512, 512, 8))
-    (32, 32, 16, 32)
+    >>> chunk_for(None), chunk_for((96, 96, 96)), chunk_for((32, 32, 32))
+    ((32, 32, 32), (32, 32, 32), (32, 32, 16))
+    >>> chunk_for((256, 256, 16)), chunk_for((96, 96, 96), (512, 512, 12))
+    ((64, 64, 8), (32, 32, 16))
     """
-    if patch_size is None:
-        return 32
-    length = math.prod(patch_size) ** (1 / 3) / _PATCH_PER_CHUNK
-    return int(2 ** min(max(round(math.log2(length)), 4), 6))
+    patch = patch_size or (96, 96, 96)
+    most = [_LONGEST] * 3
+    if spatial_shape is not None:
+        most = [min(_LONGEST, 1 << (n - 1).bit_length()) for n in spatial_shape]
+    lengths = [
+        min(_power_of_two(n / _PATCH_PER_CHUNK), m) for n, m in zip(patch, most, strict=True)
+    ]
+
+    def share(axis: int) -> float:
+        return lengths[axis] / patch[axis]
+
+    while math.prod(lengths) * itemsize < _LEAST_CHUNK_BYTES and lengths != most:
+        lengths[min((axis for axis in range(3) if lengths[axis] < most[axis]), key=share)] *= 2
+    while math.prod(lengths) * itemsize > _MOST_CHUNK_BYTES:
+        lengths[max((axis for axis in range(3) if lengths[axis] > 1), key=share)] //= 2
+    w, h, d = lengths
+    return w, h, d
 
 
-def _shard(shape: Shape4, chunk: int, itemsize: int) -> Shape4:
-    most = max(int((_SHARD_BYTES / itemsize) ** (1 / 3)) // chunk, 1)
-    _, w, h, d = (min(most, -(-n // chunk)) * chunk for n in shape)
+def _power_of_two(length: float) -> int:
+    """Return the nearest power of two from 8 to 64."""
+    return int(2 ** min(max(round(math.log2(max(length, 1))), 3), 6))
+
+
+def _shard(shape: Shape4, chunks: Shape4, itemsize: int) -> Shape4:
+    longest = int((_SHARD_BYTES / itemsize) ** (1 / 3))
+    _, w, h, d = (
+        min(max(longest // chunk, 1), -(-n // chunk)) * chunk
+        for n, chunk in zip(shape, chunks, strict=True)
+    )
     return 1, w, h, d
 
 

@@ -189,7 +189,7 @@ def scale_memory(
     Examples
     --------
     >>> scale_memory(QueueMemory(80, 7, None), 8, 16, 1, 2)
-    QueueMemory(patches=160, volumes=14, available=None)
+    QueueMemory(patches=160, volumes=14, available=None, cached=0)
     """
     return replace(
         memory,

@@ -166,7 +166,7 @@ def _finish(root: Path, keys: Sequence[str], settings: Settings) -> None:
         "format": FORMAT,
         "version": VERSION,
         "layout": settings.layout,
-        "chunk": settings.chunk,
+        "patch_size": settings.patch_size,
         "subjects": entries,
     }
     unfinished = root / f"{MANIFEST}{UNFINISHED}"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from voxloom._errors import PreparedError
 from voxloom.geometry import Shape3
-from voxloom.io import chunk_for
 from voxloom.patches import parse_patch_size
 
 LAYOUTS = ("nifti", "zarr")
@@ -20,12 +19,12 @@ class Settings:
     ----------
     layout : {'nifti', 'zarr'}
         Format of the volumes.
-    chunk : int
-        Length of a chunk in voxels; 0 where there are none.
+    patch_size : (w, h, d) tuple of int, or None
+        For the chunks; None where there are none.
     """
 
     layout: str
-    chunk: int
+    patch_size: Shape3 | None
 
     @classmethod
     def of(cls, layout: str, patch_size: int | Shape3 | None) -> Settings:
@@ -39,7 +38,7 @@ class Settings:
         if layout not in LAYOUTS:
             raise PreparedError(f"layout is one of {LAYOUTS}, got {layout!r}")
         size = None if patch_size is None else parse_patch_size(patch_size)
-        return cls(layout, chunk_for(size) if layout == "zarr" else 0)
+        return cls(layout, size if layout == "zarr" else None)
 
     @property
     def suffix(self) -> str:

@@ -88,7 +88,7 @@ def _serve(pipe: Any, work: Callable[[int], Any]) -> None:
     while True:
         try:
             number = pipe.recv()
-        except EOFError:  # whoever asks has gone
+        except (EOFError, ConnectionError):  # whoever asks has gone
             return
         try:
             answer = (False, work(number))
@@ -99,5 +99,5 @@ def _serve(pipe: Any, work: Callable[[int], Any]) -> None:
             answer = (True, PreparedError(text))
         try:
             pipe.send(answer)
-        except BrokenPipeError:
+        except ConnectionError:
             return

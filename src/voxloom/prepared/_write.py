@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ from isal import isal_zlib
 
 from voxloom._errors import PreparedError, VoxloomError
 from voxloom.geometry import Box
-from voxloom.io import Array, write_reversed, write_zarr
+from voxloom.io import Array, chunk_for, write_reversed, write_zarr
 from voxloom.patches import copy_box, save_index
 from voxloom.prepared._metadata import to_json
 from voxloom.prepared._settings import Settings
@@ -70,9 +72,8 @@ def _write(subject: Subject, folder: Path, unfinished: Path, settings: Settings)
         "items": items,
         "files": checksums(unfinished),
     }
-    text = json.dumps(record, indent=1)
-    (unfinished / RECORD).write_text(text, encoding="utf-8")
-    _give_name(unfinished, folder, text)
+    (unfinished / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    _give_name(unfinished, folder)
     return record
 
 
@@ -88,16 +89,21 @@ def checksums(folder: Path) -> dict[str, Any]:
     }
 
 
-def _give_name(unfinished: Path, folder: Path, text: str) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+def _give_name(unfinished: Path, folder: Path) -> None:
+    """Put a whole subject into its place, from which what was there is moved away at once.
+
+    Equal subjects of a data set have one place, and several processes may come there together.
+    """
+    former = folder.with_name(f"{folder.name}.{os.getpid()}.former{UNFINISHED}")
+    with suppress(FileNotFoundError):
+        folder.replace(former)
     try:
         unfinished.replace(folder)
-    except OSError:
-        # Another process may have finished the same subject: one of a run that was killed.
-        if not (folder / RECORD).exists() or (folder / RECORD).read_text("utf-8") != text:
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-        shutil.rmtree(unfinished)
+    finally:
+        shutil.rmtree(former, ignore_errors=True)
 
 
 def _write_item(name: str, value: Any, folder: Path, settings: Settings) -> dict[str, Any]:
@@ -113,7 +119,8 @@ def _write_item(name: str, value: Any, folder: Path, settings: Settings) -> dict
         write_reversed(folder / file, stored, affine)
     else:
         path = folder / file
-        write_zarr(path, stored, affine, chunk=settings.chunk, labels=value.type == LABEL)
+        chunk = chunk_for(settings.patch_size, value.spatial_shape, voxels.itemsize)
+        write_zarr(path, stored, affine, chunk=chunk, labels=value.type == LABEL)
     counts = save_index(folder / f"{name}.index.npz", voxels, value.type)
     return {
         "name": name,

@@ -83,6 +83,7 @@ class SubjectsDataset:
 
         Examples
         --------
+        >>> import numpy as np
         >>> from voxloom.subjects import ScalarImage, collate
         >>> image = ScalarImage(tensor=np.ones((1, 2, 2, 2), dtype=np.float32))
         >>> SubjectsDataset.from_batch(collate([Subject(t1=image)] * 4))[3].t1.shape
@@ -122,6 +123,7 @@ class SubjectsDataset:
 
         Examples
         --------
+        >>> import numpy as np
         >>> import json, pathlib, tempfile
         >>> from voxloom.io import write_nifti
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -317,6 +319,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
         Examples
         --------
+        >>> import numpy as np
         >>> import tempfile
         >>> from voxloom.io import write_nifti
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -371,6 +374,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
         Examples
         --------
+        >>> import numpy as np
         >>> from voxloom.subjects import ScalarImage
         >>> image = ScalarImage(tensor=np.ones((1, 2, 2, 2), dtype=np.float32))
         >>> dataset = SubjectsDataset([Subject(t1=image, subject_id=n) for n in range(10)])
@@ -394,6 +398,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
         Examples
         --------
+        >>> import numpy as np
         >>> from voxloom.subjects import ScalarImage
         >>> image = ScalarImage(tensor=np.ones((1, 2, 2, 2), dtype=np.float32))
         >>> dataset = SubjectsDataset([Subject(t1=image, subject_id=n) for n in range(10)])
@@ -432,6 +437,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
         Examples
         --------
+        >>> import numpy as np
         >>> from voxloom.subjects import ScalarImage
         >>> image = ScalarImage(tensor=np.ones((1, 2, 2, 2), dtype=np.float32))
         >>> SubjectsDataset([Subject(t1=image, subject_id="ann")]).check(patch_size=4).ok
