@@ -1,6 +1,6 @@
 """Measure what docs/benchmarks.md shows, store it here as JSON, and draw it; see README.md.
 
-python benchmarks/publish.py               # measures, about eight minutes, then draws
+python benchmarks/publish.py               # measures, about twelve minutes, then draws
 python benchmarks/publish.py --only-draw   # from what is stored
 """
 
@@ -34,7 +34,8 @@ def main() -> None:
         peers = measure("peers.py", "--sampling", "label", "--epochs", str(asked.epochs),
                         "--repeats", str(asked.repeats), "--loaders", *LOADERS)  # fmt: skip
         peers["runs"] = {name: median_of(runs) for name, runs in peers["runs"]["label"].items()}
-        busy = measure("trainer_busy.py", "--skip-mixed", "--loaders", "voxloom", "torchio")
+        busy = measure("trainer_busy.py", "--skip-mixed", "--loaders", "voxloom", "torchio",
+                       "--epochs", "6")  # fmt: skip
         store("peers", {"machine": machine, "repeats": asked.repeats, **peers})
         store("busy", {"machine": machine, **busy})
     peers, busy = load("peers"), load("busy")
