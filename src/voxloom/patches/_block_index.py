@@ -31,6 +31,7 @@ BLOCK: Final = 8
 
 _SLAB_VOXELS: Final = 2**18  # a slab and its masses stay in the second-level cache; half of
 _SLAB_WEIGHTS: Final = 2**17  # that where these are float64
+_COLUMNS: Final = 2**18  # sums along the slowest axis that are added up together, in few calls
 _THREAD_WEIGHTS: Final = 2**21  # fewer are added up before a thread began; labels always are
 
 
@@ -292,10 +293,13 @@ def _slabs(
     """Yield slabs one block thick, with a scratch of whole blocks whose rim is zero."""
     _, slow, middle, fast = view.shape
     width = -(-fast // BLOCK) * BLOCK
-    voxels = _SLAB_WEIGHTS if any(map(_weighs, masses)) else _SLAB_VOXELS
-    bands = voxels // (BLOCK * width) // BLOCK
-    rows = min(max(bands, 1), -(-middle // BLOCK)) * BLOCK
-    scratch = {m.dtype: np.zeros((BLOCK, rows, width), dtype=m.dtype) for m in masses}
+    if all(_is_added_as_read(mass, view) for mass in masses):
+        thick, voxels = 1, _COLUMNS
+    else:
+        thick = BLOCK
+        voxels = (_SLAB_WEIGHTS if any(map(_weighs, masses)) else _SLAB_VOXELS) // BLOCK
+    rows = min(_rows_of(voxels, width), -(-middle // BLOCK) * BLOCK)
+    scratch = {m.dtype: np.zeros((thick, rows, width), dtype=m.dtype) for m in masses}
     for i in range(0, slow, BLOCK):
         for j in range(0, middle, rows):
             slab = view[:, i : i + BLOCK, j : j + rows]
@@ -306,17 +310,30 @@ def _slabs(
             yield (i // BLOCK, slice(first, first + -(-slab.shape[2] // BLOCK))), slab, scratch
 
 
+def _rows_of(voxels: int, width: int) -> int:
+    """Return how many rows have so many voxels, in whole blocks."""
+    return max(voxels // width // BLOCK, 1) * BLOCK
+
+
+def _is_added_as_read(mass: Mass, view: Array) -> bool:
+    """Tell whether voxels become weights while they are added: half the time of doing it before."""
+    return isinstance(mass, Weights) and len(view) == 1 and mass.scale == 1.0
+
+
 def _sum_blocks(mass: Mass, slab: Array, scratch: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if isinstance(mass, Weights):
-        mass.check(slab)
-    channels, thick, rows, width = slab.shape
+    _, thick, rows, width = slab.shape
     # 64 voxels fit a byte, 512 need two: each stage adds in the least that holds its sum.
     part, whole = (np.float64, np.float64) if _weighs(mass) else (np.uint8, np.uint16)
-    if isinstance(mass, Weights) and channels == 1 and mass.scale == 1.0:
-        # the same sums, converted as they are added: half the time
+    if isinstance(mass, Weights) and _is_added_as_read(mass, slab):
         columns = scratch[0]
-        np.add.reduce(slab[0], axis=0, dtype=part, out=columns[:rows, :width])
+        step = _rows_of(_SLAB_VOXELS // BLOCK, width)
+        for first in range(0, rows, step):
+            piece = slab[:, :, first : first + step]
+            mass.check(piece)
+            np.add.reduce(piece[0], axis=0, dtype=part, out=columns[first:rows][:step, :width])
     else:
+        if isinstance(mass, Weights):
+            mass.check(slab)
         mass.fill(slab, scratch[:thick, :rows, :width])
         columns = np.add.reduce(scratch.view(part), axis=0, dtype=part)
     bands = np.add.reduce(columns.reshape(-1, BLOCK, columns.shape[1]), axis=1, dtype=part)
