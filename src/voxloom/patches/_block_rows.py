@@ -111,18 +111,16 @@ class BlockRows:
 
     def total(self, dtype: Any) -> Any:
         """Return the sum of all, added up in `dtype`."""
-        return sum((values.sum(dtype=dtype).item() for _, _, values in self._pieces()), 0)
+        parts = (self._held(ini, fin) for ini, fin in self._ranges())
+        return sum((values.sum(dtype=dtype).item() for values in parts), 0)
 
     def running(self, dtype: Any) -> npt.NDArray[Any]:
         """Return the running sum at the end of each row, one block added after the other."""
-        ends = np.empty(len(self.starts), dtype)
-        done, before = 0, np.zeros(1, dtype)
-        for rows, _, values in self._pieces():
-            sums = np.concatenate([before, values]).cumsum(dtype=dtype)
-            last = int(rows[-1]) + 1 if len(rows) else done
-            ends[done:last] = sums[rows.searchsorted(np.arange(done, last), side="right")]
-            done, before = last, sums[-1:]
-        ends[done:] = before
+        ends, before = np.empty(len(self.starts), dtype), np.zeros(1, dtype)
+        for ini, fin in self._ranges():
+            sums = np.concatenate([before, self._held(ini, fin)]).cumsum(dtype=dtype)
+            ends[ini:fin] = sums[self.lengths[ini:fin].cumsum()]
+            before = sums[-1:]
         return ends
 
     def row(self, number: int) -> tuple[int, npt.NDArray[Any]]:
@@ -168,23 +166,42 @@ class BlockRows:
 
     def _pieces(self) -> Iterator[tuple[Integers, Integers, npt.NDArray[Any]]]:
         """Yield the row, the place in it and the value of all kept blocks, some at a time."""
-        lengths = self.lengths
-        ends = lengths.cumsum()
+        for ini, fin in self._ranges():
+            rows, inside = self._places(ini, fin)
+            yield rows, inside + self.firsts[rows], self._held(ini, fin)
+
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        """Yield the first row and the one after the last of parts with few values each."""
+        ends = self.lengths.cumsum()
         ini = 0
         while ini < len(ends):
             before = int(ends[ini - 1]) if ini else 0
             fin = max(int(ends.searchsorted(before + _PIECE, side="right")), ini + 1)
-            some = lengths[ini:fin]
-            rows = np.repeat(np.arange(ini, fin), some)
-            inside = np.arange(int(ends[fin - 1]) - before) - np.repeat(
-                ends[ini:fin] - some - before, some
-            )
-            yield rows, inside + self.firsts[rows], self.values[inside + self.starts[rows]]
+            yield ini, fin
             ini = fin
+
+    def _held(self, ini: int, fin: int) -> npt.NDArray[Any]:
+        """Return the values of some rows, one after the other."""
+        starts, stops = self.starts[ini:fin], self.stops[ini:fin]
+        if (starts[1:] == stops[:-1]).all():  # as they lie, unless rows were cut
+            return self.values[int(starts[0]) : int(stops[-1])]
+        rows, inside = self._places(ini, fin)
+        values: npt.NDArray[Any] = self.values[inside + self.starts[rows]]
+        return values
+
+    def _places(self, ini: int, fin: int) -> tuple[Integers, Integers]:
+        """Return the row of each value of some rows, and the how manieth it is in its row."""
+        some = self.lengths[ini:fin]
+        ends = some.cumsum()
+        rows = np.repeat(np.arange(ini, fin), some)
+        return rows, np.arange(int(ends[-1])) - np.repeat(ends - some, some)
 
 
 def _trim(rows: npt.NDArray[Any]) -> tuple[Integers, Integers, npt.NDArray[Any]]:
     """Return how long each row is without the zeros at its ends, where it begins, and all that."""
+    if rows.size and (rows[:, 0] != 0).all() and (rows[:, -1] != 0).all():
+        lengths = np.full(len(rows), rows.shape[1], np.int64)
+        return lengths, np.zeros(len(rows), np.int64), rows.reshape(-1)
     there = rows != 0
     held = there.any(axis=1)
     firsts = there.argmax(axis=1)
