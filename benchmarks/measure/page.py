@@ -85,7 +85,7 @@ def _busy_table(runs: list[dict[str, Any]]) -> str:
 def _floors(floors: dict[str, Any]) -> str:
     return (
         f"Decoding and cropping alone would allow {floors['patches_per_s']:.0f} patches a second "
-        "there, if every volume is decoded at each visit. By default 256 MiB of decoded volumes "
+        "there, if every volume is decoded at each visit. By default 192 MiB of decoded volumes "
         "stay in memory, and 1 GiB is room for all of them. A cache in a folder decodes once; its "
         "first epoch writes."
     )
