@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 NAMES = {
     "voxloom": "voxloom",
-    "voxloom-nothing-kept": "voxloom, memory_cache=0",
-    "voxloom-all-kept": "voxloom, memory_cache=2**30",
-    "voxloom-cache": "voxloom, cache=folder",
+    "voxloom-nothing-kept": "voxloom, none kept",
+    "voxloom-all-kept": "voxloom, all kept",
+    "voxloom-cache": "voxloom, folder",
     "torchio": "TorchIO",
     "monai": "MONAI",
 }
