@@ -18,7 +18,7 @@ from voxloom.io._gzip import MOST_BYTES_PER_BYTE
 from voxloom.io._inflate import inflate
 from voxloom.io._library import decoding, space_in
 from voxloom.io._mapping import map_voxels
-from voxloom.io._raw_layout import StoredVoxels, find_voxels, lengths_in
+from voxloom.io._raw_layout import StoredVoxels, read_layout
 from voxloom.io._source import Array, Shape4, VolumeSource
 
 _PIXELS: Final = {
@@ -140,12 +140,12 @@ class ItkSource(VolumeSource):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
         is_mapped = self.path.lower().endswith(_MAPPED)
-        stored = find_voxels(self.path) if is_mapped else None
+        stored, lengths = read_layout(self.path) if is_mapped else (None, (1.0, 1.0, 1.0))
         self.header = header = read_itk_header(self.path)
         self.shape = header.shape
         self.dtype = header.dtype
-        unit = np.diag([*lengths_in(self.path), 1.0]) if is_mapped else np.eye(4)
-        self.space = space_in(self.path, header.shape[1:], unit @ header.affine)
+        affine = np.diag([*lengths, 1.0]) @ header.affine
+        self.space = space_in(self.path, header.shape[1:], affine)
         self._stored = _mappable(self.path, header, stored)
         self.reads_regions = self._stored is not None
         self._packed = stored if _is_packed_meta(self.path, stored) else None

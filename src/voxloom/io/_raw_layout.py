@@ -69,45 +69,36 @@ class StoredVoxels:
         return offset
 
 
-def find_voxels(path: str) -> StoredVoxels | None:
-    """Return where the voxels of a NRRD or MetaImage lie, or None where it is not that simple.
+def read_layout(path: str) -> tuple[StoredVoxels | None, tuple[float, float, float]]:
+    """Read the header of a NRRD or MetaImage.
 
     Parameters
     ----------
     path : str
         A file ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd``.
 
-    Raises
-    ------
-    VolumeReadError
-        If the file cannot be read.
-    """
-    head = _head(path)
-    if path.lower().endswith(_NRRD):
-        return _find_in_nrrd(path, head)
-    return _find_in_meta(path, head)
-
-
-def lengths_in(path: str) -> tuple[float, float, float]:
-    """Return how many mm the unit of each spatial axis has, 1 where the header names none.
-
-    Parameters
-    ----------
-    path : str
-        A file ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd``.
+    Returns
+    -------
+    stored : StoredVoxels or None
+        Where the voxels lie; None where it is not that simple.
+    lengths : (x, y, z)
+        How many mm the unit of each spatial axis has, 1 where the header names none.
 
     Raises
     ------
     VolumeReadError
         If the file cannot be read.
     """
-    head = _head(path)
+    with reading(path), Path(path).open("rb") as file:
+        head = file.read(_LONGEST_HEADER)
     if path.lower().endswith(_NRRD):
+        stored = _find_in_nrrd(path, head)
         units = _units_in_nrrd(_fields(head[: _end_of_nrrd(head)[0]], ":"))
     else:
+        stored = _find_in_meta(path, head)
         units = [_fields(_meta_header(head), "=").get("distanceunits", "")] * 3
     x, y, z = map(millimetres_in, (*units, "", "", "")[:3])
-    return x, y, z
+    return stored, (x, y, z)
 
 
 def _units_in_nrrd(fields: dict[str, str]) -> list[str]:
@@ -123,11 +114,6 @@ def _units_in_nrrd(fields: dict[str, str]) -> list[str]:
 
 def _is_domain(kind: str) -> bool:
     return kind in ("", *_DOMAINS)
-
-
-def _head(path: str) -> bytes:
-    with reading(path), Path(path).open("rb") as file:
-        return file.read(_LONGEST_HEADER)
 
 
 def _end_of_nrrd(head: bytes) -> tuple[int, int]:

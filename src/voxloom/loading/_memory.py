@@ -14,6 +14,7 @@ import numpy as np
 from voxloom._errors import QueueMemoryError
 from voxloom.geometry import Shape3
 from voxloom.loading._cgroup import allowances
+from voxloom.loading._window import round_up
 from voxloom.subjects import Subject
 
 _CACHE_BYTES: Final = 192 * 2**20
@@ -103,7 +104,7 @@ def estimate(
         if not image.source.reads_regions:
             nbytes = int(np.prod(image.shape, dtype=np.int64)) * image.dtype.itemsize
             volume += nbytes
-            stays += -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+            stays += round_up(nbytes, mmap.PAGESIZE)
     patch = a_voxel * int(np.prod(patch_size, dtype=np.int64))
     memory = QueueMemory(patch * slots, volume * max(workers, 1), available_bytes())
     if not hasattr(os, "memfd_create"):  # other than on Linux

@@ -18,7 +18,8 @@ import numpy as np
 
 from voxloom.io import Array, Shape4, file_state, files_of
 from voxloom.loading._memory import available_bytes
-from voxloom.loading._window import Bytes, map_privately
+from voxloom.loading._slots import open_nameless_file
+from voxloom.loading._window import Bytes, map_privately, round_up
 from voxloom.patches import c_order_pieces
 from voxloom.subjects import Image, Subject
 
@@ -88,7 +89,7 @@ class MemoryCache:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._hold(os.memfd_create("voxloom-volumes", os.MFD_CLOEXEC) if self._limit else None)
+        self._hold(open_nameless_file("voxloom-volumes") if self._limit else None)
 
     def twin(self) -> MemoryCache:
         """Return the same memory for another thread, whatever becomes of this one."""
@@ -101,14 +102,14 @@ class MemoryCache:
         """Return the voxels of images whose files are still as they were."""
         found = {}
         for volume in stored:
-            if file_state_of(subject[volume.name]) == volume.state:
+            if _is_as_stored(subject, volume):
                 with suppress(OSError):  # too many maps: it is decoded again
                     found[volume.name] = self._view(volume)
         return found
 
     def is_current(self, subject: Subject, stored: StoredVolumes) -> bool:
         """Tell whether all files that volumes were read from are still as they were."""
-        return all(file_state_of(subject[volume.name]) == volume.state for volume in stored)
+        return all(_is_as_stored(subject, volume) for volume in stored)
 
     def store(
         self, images: Mapping[str, Image], *, as_decoded: bool
@@ -194,7 +195,7 @@ class MemoryCache:
             _lock_first_page(self._fd)
             unlock.callback(fcntl.lockf, self._fd, fcntl.LOCK_UN, _WORD)
             taken = int.from_bytes(os.pread(self._fd, _WORD, 0), "little")
-            fin = taken + _in_pages(size)
+            fin = taken + round_up(size, mmap.PAGESIZE)
             if fin > self._limit:
                 return None
             os.pwrite(self._fd, fin.to_bytes(_WORD, "little"), 0)
@@ -211,8 +212,8 @@ class MemoryCache:
         self._hold(None if state["fd"] is None else state["fd"].detach())
 
 
-def _in_pages(size: int) -> int:
-    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+def _is_as_stored(subject: Subject, volume: StoredVolume) -> bool:
+    return file_state_of(subject[volume.name]) == volume.state
 
 
 def _lock_first_page(fd: int) -> None:
@@ -245,10 +246,7 @@ def to_store(subject: Subject) -> dict[str, Image]:
     return {
         name: image
         for name, image in subject.get_images_dict(intensity_only=False).items()
-        if not image.is_loaded
-        and not image.check_nans
-        and not image.source.reads_regions
-        and files_of(image.source)
+        if image.is_packed and not image.check_nans and files_of(image.source)
     }
 
 

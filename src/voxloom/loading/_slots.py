@@ -24,7 +24,7 @@ from voxloom._errors import QueueMemoryError
 from voxloom.geometry import Shape3
 from voxloom.io import Array, Shape4
 from voxloom.loading._memory import check_room
-from voxloom.loading._window import Bytes, Windows, can_map, map_side_by_side
+from voxloom.loading._window import Bytes, Windows, can_map, map_side_by_side, round_up
 from voxloom.subjects import Image, Subject
 
 _ALIGNMENT: Final = 64
@@ -85,9 +85,9 @@ class Layout:
         for (name, image), shape in zip(images.items(), shapes, strict=True):
             field = Field(name, shape, image.dtype.str, offset)
             if field.nbytes >= _LARGE:  # so that it can be mapped beside that of other patches
-                field = replace(field, offset=_round_up(offset, mmap.PAGESIZE))
+                field = replace(field, offset=round_up(offset, mmap.PAGESIZE))
             fields.append(field)
-            offset = _round_up(field.offset + field.nbytes, _ALIGNMENT)
+            offset = round_up(field.offset + field.nbytes, _ALIGNMENT)
         return cls(tuple(fields), offset)
 
     def views(self, memory: Bytes) -> dict[str, Array]:
@@ -245,7 +245,7 @@ class SlotMemory:
     def _rounded(self, slot_bytes: int) -> int:
         if self._fd < 0 or slot_bytes < _LARGE:
             return slot_bytes
-        return _round_up(slot_bytes, mmap.PAGESIZE)
+        return round_up(slot_bytes, mmap.PAGESIZE)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -280,7 +280,3 @@ def _reserve(fd: int, start: int, size: int) -> None:
     elif start == 0:
         with contextlib.suppress(InterruptedError):
             os.ftruncate(fd, size)
-
-
-def _round_up(size: int, step: int) -> int:
-    return -(-size // step) * step

@@ -22,6 +22,11 @@ _FAILED: Final = ctypes.c_void_p(-1).value
 _MOST_PARTS: Final = 16384  # of the 65,530 mappings that the system allows a process
 
 
+def round_up(size: int, step: int) -> int:
+    """Return the least multiple of `step` that is not less."""
+    return -(-size // step) * step
+
+
 def can_map(size: int) -> bool:
     """Tell whether parts of this size can be mapped anywhere: on Linux, if they are whole pages."""
     return sys.platform == "linux" and size > 0 and size % mmap.PAGESIZE == 0

@@ -308,6 +308,6 @@ def _decode(subject: Subject, voxels: Mapping[str, Array]) -> Subject:
     whole = {
         name: image.with_data(voxels[name] if name in voxels else image.read())
         for name, image in subject.get_images_dict(intensity_only=False).items()
-        if not image.is_loaded and not image.source.reads_regions
+        if image.is_packed
     }
     return subject.replace(**whole) if whole else subject

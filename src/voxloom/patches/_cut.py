@@ -78,7 +78,7 @@ def copy_image_box(
     Parameters and errors are those of `copy_box`, with an image in place of the array.
     """
     read: _Read = image.read
-    if not image.is_loaded and not image.source.reads_regions:
+    if image.is_packed:
         read = _decoded(image)
     _fill(read, image.shape[0], image.spatial_shape, box, out, padding_mode)
 

@@ -314,7 +314,7 @@ def _to_decode(subject: Subject) -> dict[str, Image]:
     return {
         name: image
         for name, image in subject.get_images_dict(intensity_only=False).items()
-        if not image.is_loaded and not image.source.reads_regions
+        if image.is_packed
     }
 
 

@@ -289,6 +289,11 @@ class Image(Mapping[str, Any]):
         return self._array is not None
 
     @property
+    def is_packed(self) -> bool:
+        """Whether the whole image must be decoded for any part of it: it lies so in its file."""
+        return not self.is_loaded and not self.source.reads_regions
+
+    @property
     def _loaded(self) -> bool:  # the name that scripts of the field ask for
         return self.is_loaded
 
