@@ -25,7 +25,7 @@ from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import Layout
 from voxloom.loading._stages import StageClock, StageError
 from voxloom.loading._window import Bytes
-from voxloom.patches import GridSampler, PatchSampler, copy_image_box
+from voxloom.patches import GridSampler, PatchSampler, copy_image_box, is_first_axis_fastest
 from voxloom.subjects import Subject, SubjectsDataset, as_subject, lazy_copy, load_copy
 
 
@@ -150,10 +150,10 @@ class Workshop:
         """Return where a patch of the subject lies."""
         return self._clock.run("locate", lambda: self._box(opened, patch, epoch))
 
-    def cut(self, opened: Opened, box: Box, memory: Bytes) -> None:
-        """Write the patch in `box` into `memory`, laid out as `opened.layout` says."""
+    def cut(self, opened: Opened, box: Box, memory: Bytes, layout: Layout | None = None) -> None:
+        """Write the patch in `box` into `memory`, laid out as `layout` says, or `opened.layout`."""
         images = opened.subject.get_images_dict(intensity_only=False)
-        views = opened.layout.views(memory)
+        views = (opened.layout if layout is None else layout).views(memory)
         mode = self._spec.sampler.padding_mode
 
         def copy() -> None:
@@ -181,6 +181,16 @@ class Workshop:
     def pack(self, changed: ChangedPatch, box: Box) -> Changed:
         """Return what crosses to the trainer beside the voxels of a changed patch."""
         return self._clock.run("patch transform", lambda: changed.pack(box.size))
+
+    def layout_as_stored(self, opened: Opened) -> Layout:
+        """Return the layout of patches that lie as their volumes do, so that none is turned."""
+        if self.changes_patches:
+            return opened.layout
+        images = opened.subject.get_images_dict(intensity_only=False).values()
+        with suppress(Exception):  # whatever is wrong, cutting says it better
+            orders = "".join("F" if is_first_axis_fastest(image) else "C" for image in images)
+            return opened.layout.in_orders(orders)
+        return opened.layout
 
     def layout(self, opened: Opened, job: Job) -> Layout:
         """Return what the patches of a job look like, going by its first where they change.
