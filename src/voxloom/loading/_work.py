@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from voxloom._random import Stream
 from voxloom.geometry import Box, Index3, Shape3
@@ -59,7 +60,7 @@ class WorkSpec:
     revisits: Revisits | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Opened:
     """A subject that is ready to be cut.
 
@@ -98,6 +99,7 @@ class Workshop:
     ) -> None:
         self._spec, self._cache = spec, cache
         self._clock = StageClock(enter)
+        self._as_stored: WeakKeyDictionary[Opened, Layout] = WeakKeyDictionary()
         if self.changes_patches:  # its patches have tensors; brought in later, torch counts as crop
             importlib.import_module("torch")
 
@@ -184,13 +186,12 @@ class Workshop:
 
     def layout_as_stored(self, opened: Opened) -> Layout:
         """Return the layout of patches that lie as their volumes do, so that none is turned."""
-        if self.changes_patches:
-            return opened.layout
-        images = opened.subject.get_images_dict(intensity_only=False).values()
-        with suppress(Exception):  # whatever is wrong, cutting says it better
-            orders = "".join("F" if is_first_axis_fastest(image) else "C" for image in images)
-            return opened.layout.in_orders(orders)
-        return opened.layout
+        if opened not in self._as_stored:
+            self._as_stored[opened] = opened.layout
+            if not self.changes_patches:
+                with suppress(Exception):  # whatever is wrong, cutting says it better
+                    self._as_stored[opened] = _as_stored(opened)
+        return self._as_stored[opened]
 
     def layout(self, opened: Opened, job: Job) -> Layout:
         """Return what the patches of a job look like, going by its first where they change.
@@ -311,6 +312,12 @@ def count_cacheable(dataset: Any) -> int:
 def _is_plain(dataset: Any) -> bool:
     """Tell whether a data set is ours, so that its steps can be taken one by one."""
     return type(dataset).__getitem__ is SubjectsDataset.__getitem__
+
+
+def _as_stored(opened: Opened) -> Layout:
+    images = opened.subject.get_images_dict(intensity_only=False).values()
+    orders = ["F" if is_first_axis_fastest(image) else "C" for image in images]
+    return opened.layout.in_orders("".join(orders))
 
 
 def _decode(subject: Subject, voxels: Mapping[str, Array]) -> Subject:
