@@ -248,3 +248,26 @@ def test_an_epoch_that_a_device_left_goes_on_from_its_state(
     other = make_queue(**settings)
     other.load_state_dict(left.state_dict())
     assert outcome([*begun, *other.batches(3, device="cpu")], sign) == expected
+
+
+@pytest.mark.parametrize("zero_copy", [False, True])
+def test_patches_that_lie_as_volumes_are_turned_where_batches_would_show_them_uncopied(
+    make_queue: MakeQueue, tmp_path: Path, turned: list[str], zero_copy: bool
+) -> None:
+    """Those of whole pages, which a device left in the slots; what is made later is in C order."""
+    ramp = np.arange(50**3, dtype=np.int16).reshape(50, 50, 50)
+    subjects = [
+        Subject(t1=ScalarImage(write_nifti(tmp_path / f"{n}.nii", ramp + n)), number=n)
+        for n in range(4)
+    ]
+    settings = {"subjects": subjects, "patch_size": 48}
+    plain, queue = make_queue(**settings), make_queue(**settings, num_workers=1)
+    for _ in range(2):
+        list(queue.batches(2, device="cpu"))
+        list(plain.batches(2))
+    assert turned[-1] == "FF"
+    for batch, expected in zip(
+        queue.batches(2, zero_copy=zero_copy), plain.batches(2), strict=True
+    ):
+        assert batch["t1"]["data"].is_contiguous()
+        assert torch.equal(batch["t1"]["data"], expected["t1"]["data"])

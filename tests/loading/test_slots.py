@@ -17,16 +17,19 @@ from voxloom import ScalarImage, Subject
 from voxloom.loading import _slots
 from voxloom.loading._slots import Layout, SlotMemory
 
+ORDERS = st.sampled_from("CF")
 DTYPES = st.sampled_from(["uint8", "int16", "float32", "float64"])
 
 
-@given(st.lists(st.tuples(st.integers(1, 3), DTYPES), min_size=1, max_size=4))
-def test_images_of_a_slot_do_not_overlap(kinds: list[tuple[int, str]]) -> None:
+@given(st.lists(st.tuples(st.integers(1, 3), DTYPES, ORDERS), min_size=1, max_size=4))
+def test_images_of_a_slot_do_not_overlap(kinds: list[tuple[int, str, str]]) -> None:
     images = {
         f"i{n}": ScalarImage(tensor=np.zeros((channels, 4, 4, 4), dtype=dtype))
-        for n, (channels, dtype) in enumerate(kinds)
+        for n, (channels, dtype, _) in enumerate(kinds)
     }
-    layout = Layout.of(Subject(images), (3, 2, 1))
+    orders = "".join(order for _, _, order in kinds)
+    layout = Layout.of(Subject(images), (3, 2, 1)).in_orders(orders)
+    assert layout.orders == orders
     views = layout.views(np.zeros(layout.nbytes, dtype=np.uint8))
     for number, view in enumerate(views.values(), start=1):
         view[...] = number
@@ -34,6 +37,17 @@ def test_images_of_a_slot_do_not_overlap(kinds: list[tuple[int, str]]) -> None:
         assert view.shape == (images[name].shape[0], 3, 2, 1)
         assert view.dtype == images[name].dtype
         assert (view == number).all()
+
+
+@pytest.mark.parametrize("patches", [(), (3,)])
+def test_the_first_axis_is_fastest_in_f_order(patches: tuple[int, ...]) -> None:
+    image = ScalarImage(tensor=np.zeros((2, 9, 9, 9), dtype=np.int16))
+    layout = Layout.of(Subject(t1=image), (2, 3, 4)).in_orders("F")
+    memory = np.zeros((*patches, layout.nbytes), dtype=np.uint8)
+    view = layout.views(memory)["t1"]
+    assert view.shape == (*patches, 2, 2, 3, 4)
+    assert view.strides[-4:] == (48, 2, 4, 12)
+    assert np.shares_memory(view, memory)
 
 
 @pytest.mark.parametrize("shared", [False, True])

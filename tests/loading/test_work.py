@@ -1,8 +1,13 @@
 """What is done to a subject begins with the subject as it was given."""
 
-import changing
+from pathlib import Path
 
-from voxloom import Queue, SubjectsDataset, UniformSampler
+import changing
+import numpy as np
+
+from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
+from voxloom.io import write_nifti
+from voxloom.loading._work import Workshop, WorkSpec
 
 
 def test_a_transform_that_loads_images_itself_gets_them_as_they_were_given() -> None:
@@ -15,3 +20,19 @@ def test_a_transform_that_loads_images_itself_gets_them_as_they_were_given() -> 
             for patch in queue:
                 assert (patch.t1.array == 2 * before[patch.number]).all()
     assert all((a.t1.array == b).all() for a, b in zip(subjects, before, strict=True))
+
+
+def test_how_volumes_lie_is_looked_up_once_and_not_where_that_fails(tmp_path: Path) -> None:
+    paths = [
+        Path(write_nifti(tmp_path / f"{number}.nii", np.zeros((9, 9, 9), np.int16)))
+        for number in range(2)
+    ]
+    dataset = SubjectsDataset([Subject(t1=ScalarImage(path)) for path in paths])
+    workshop = Workshop(WorkSpec(dataset, UniformSampler(4), seed=1))
+    first, second = workshop.open(0, 0), workshop.open(1, 0)
+    layout = workshop.layout_as_stored(first)
+    assert layout.orders == "F"
+    for path in paths:
+        path.unlink()
+    assert workshop.layout_as_stored(first) is layout
+    assert workshop.layout_as_stored(second).orders == "C"  # cutting says what is wrong

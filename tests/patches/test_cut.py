@@ -2,6 +2,7 @@ import gc
 import itertools
 import re
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from voxloom._errors import GeometryError
 from voxloom.geometry import Box, Space
-from voxloom.io import Array, ArraySource, VolumeSource
-from voxloom.patches import copy_box, cut
+from voxloom.io import Array, ArraySource, VolumeSource, write_nifti
+from voxloom.patches import copy_box, cut, is_first_axis_fastest
 from voxloom.subjects import LabelMap, ScalarImage, Subject
 
 SHAPE = (7, 6, 5)
@@ -51,6 +52,9 @@ def test_a_box_holds_the_same_in_every_memory_order_and_dtype(
         out = np.empty((2, *box.size), dtype=np.float32)
         copy_box(stored, box, out)
         assert np.array_equal(out, plain[(slice(None), *box.slices)])
+        turned = np.empty((2, *box.size), dtype=np.float32, order="F")
+        copy_box(stored, box, turned)
+        assert np.array_equal(turned, out)
 
 
 @pytest.mark.parametrize("mode", ["constant", "edge", "reflect"])
@@ -162,3 +166,23 @@ def test_other_files_are_decoded_once_for_many_patches() -> None:
     for i in range(3):
         cut(subject, Box.at((i, 0, 0), (2, 2, 2)))
     assert source.boxes == [None]
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 6, 5), (1, 7, 1, 1), (1, 7, 1, 5)])
+def test_it_is_known_how_boxes_of_an_image_lie(shape: tuple[int, ...], tmp_path: Path) -> None:
+    voxels = np.zeros(shape, dtype=np.int16)
+    assert is_first_axis_fastest(ScalarImage(tensor=voxels)) == (shape[2:] == (1, 1))
+    assert is_first_axis_fastest(ScalarImage(tensor=np.asfortranarray(voxels)))
+    assert is_first_axis_fastest(ScalarImage(write_nifti(tmp_path / "t1.nii", voxels)))
+
+
+def test_nothing_is_decoded_to_know_how_boxes_lie(tmp_path: Path) -> None:
+    voxels = np.zeros((1, 7, 6, 5), dtype=np.int16)
+    packed = ScalarImage(write_nifti(tmp_path / "t1.nii.gz", voxels))
+    assert not is_first_axis_fastest(packed)
+    assert not packed.is_loaded
+    assert is_first_axis_fastest(packed.load())
+    chunks = CountingSource(np.asfortranarray(voxels), reads_regions=True)
+    chunks.chunk_shape = (4, 4, 4)
+    assert not is_first_axis_fastest(ScalarImage.from_source(chunks))
+    assert chunks.boxes == []

@@ -289,7 +289,7 @@ class Queue(ObservedQueue):
         batch_size : int
             Patches in a batch; the last may have fewer.
         device : torch.device, optional
-            Where tensors go. For a GPU they are made in page-locked memory.
+            Where tensors go. For a GPU they are made in page-locked memory, and turned on it.
         drop_last : bool
             Whether a last batch with fewer patches is left out.
         zero_copy : bool
