@@ -24,7 +24,14 @@ from voxloom._errors import QueueMemoryError
 from voxloom.geometry import Shape3
 from voxloom.io import Array, Shape4
 from voxloom.loading._memory import check_room
-from voxloom.loading._window import Bytes, Windows, can_map, map_side_by_side, round_up
+from voxloom.loading._window import (
+    POPULATE_WRITE,
+    Bytes,
+    Windows,
+    can_map,
+    map_side_by_side,
+    round_up,
+)
 from voxloom.subjects import Image, Subject
 
 _ALIGNMENT: Final = 64
@@ -34,7 +41,6 @@ _LARGE: Final = 16 * mmap.PAGESIZE
 # batches own.
 _SPARE: Final = 2
 _PARTS_KEPT: Final = 4  # for each slot: as many images come without making windows anew
-_POPULATE_WRITE: Final = 23  # MADV_POPULATE_WRITE, Linux 5.14
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +277,7 @@ class SlotMemory:
         self._touched.add(number)
         if self._mapping is not None and sys.platform == "linux":
             with contextlib.suppress(OSError):  # an older system
-                self._mapping.madvise(_POPULATE_WRITE, number * self.slot_bytes, self.slot_bytes)
+                self._mapping.madvise(POPULATE_WRITE, number * self.slot_bytes, self.slot_bytes)
 
     def _rounded(self, slot_bytes: int) -> int:
         if self._fd < 0 or slot_bytes < _LARGE:
