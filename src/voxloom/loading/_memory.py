@@ -17,7 +17,7 @@ from voxloom.loading._cgroup import allowances
 from voxloom.loading._window import round_up
 from voxloom.subjects import Subject
 
-_CACHE_BYTES: Final = 192 * 2**20
+_CACHE_BYTES: Final = 512 * 2**20
 _LEAST_SHARE: Final = 1 / 20
 _MACHINE: Final = Path("/proc/meminfo")
 
@@ -95,7 +95,7 @@ def estimate(
     subjects : int
         How many subjects may stay decoded.
     cache : int, optional
-        The most bytes that they may take. By default 192 MiB, but no more than a quarter of what
+        The most bytes that they may take. By default 512 MiB, but no more than a quarter of what
         is left; and nothing, where that would hold less than a twentieth of the subjects.
     """
     a_voxel = volume = stays = 0

@@ -120,7 +120,7 @@ class Queue(ObservedQueue):
         at work count as hung.
     memory_cache : int, optional
         The most bytes of decoded volumes that stay in memory between epochs, for all workers:
-        subjects that fit are decoded once. By default 192 MiB, less where there is little left,
+        subjects that fit are decoded once. By default 512 MiB, less where there is little left,
         nothing where less than a twentieth of the subjects would fit; 0 for none. Volumes that are
         read by region, or by a function of yours, are not kept.
 
