@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import h5py
 import numpy as np
 import pytest
 
@@ -26,6 +27,8 @@ from voxloom.io import _zarr, open_volume
 _zarr._has_tensorstore = lambda: sys.argv[1] == "tensorstore"
 source = open_volume("gs://volumes/t1.zarr")
 print(source.shape, source.read(Box((3, 4, 5), (20, 20, 19))).sum(dtype=int))
+stored = open_volume("gs://volumes/t1.h5")
+print(stored.shape, stored.read(Box((3, 4, 5), (20, 20, 19))).sum(dtype=int))
 try:
     open_volume("gs://volumes/gone.zarr")
 except FileNotFoundError as error:
@@ -54,6 +57,9 @@ class GoogleHandler(http.server.BaseHTTPRequestHandler):
         else:
             self._answer(200, file.read_bytes())
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def _answer(self, status: int, content: bytes) -> None:
         part = content
         asked = self.headers.get("Range", "").removeprefix("bytes=")
@@ -71,7 +77,8 @@ class GoogleHandler(http.server.BaseHTTPRequestHandler):
         self.send_header("x-goog-generation", "1")
         self.send_header("Last-Modified", "Tue, 01 Jan 2030 00:00:00 GMT")
         self.end_headers()
-        self.wfile.write(part)
+        if self.command == "GET":
+            self.wfile.write(part)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep the test's output clean."""
@@ -81,6 +88,8 @@ class GoogleHandler(http.server.BaseHTTPRequestHandler):
 def server(tmp_path: Path) -> Iterator[tuple[str, type[GoogleHandler]]]:
     (tmp_path / "volumes").mkdir()
     write_zarr(tmp_path / "volumes" / "t1.zarr", VOXELS, chunk=16)
+    with h5py.File(tmp_path / "volumes" / "t1.h5", "w") as file:
+        file.create_dataset("t1", data=VOXELS, chunks=(16, 16, 16))
     state = {"folder": tmp_path, "asked": [], "refusals": [503, 429]}
     handler = type("Handler", (GoogleHandler,), state)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler)) as running:
@@ -107,8 +116,9 @@ def test_a_box_comes_from_a_bucket_of_google(
     ran = subprocess.run(
         command, capture_output=True, encoding="utf-8", env=environment, timeout=60, check=True
     )
-    read, missed = ran.stdout.splitlines()
+    read, stored, missed = ran.stdout.splitlines()
     assert read == f"(1, 40, 30, 20) {VOXELS[3:20, 4:20, 5:19].sum(dtype=int)}"
+    assert stored == read
     assert missed.startswith("gs://volumes/gone.zarr: there is no Zarr array or group")
     assert handler.refusals == []
     assert any("/c/" in name for name in handler.asked)

@@ -1,6 +1,8 @@
 """HDF5 files on a real S3 server and a plain HTTP server: a patch costs the chunks it touches."""
 
 import http.server
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -177,3 +179,14 @@ def test_a_file_that_was_replaced_is_read_anew(s3: ObjectServer, tmp_path: Path)
             file["t1"] = voxels
         source = open_volume(f"{s3.upload(folder)}/t1.h5")
         np.testing.assert_array_equal(source.read()[0], voxels)
+
+
+def test_a_process_that_read_one_ends_well(server: tuple[str, list[str], list[int]]) -> None:
+    code = (
+        "import ctypes; from voxloom.io import _hdf5, open_volume\n"
+        "ctypes.pythonapi.Py_IncRef(ctypes.py_object(_hdf5._open))\n"  # as some extensions do
+        f"print(open_volume({f'{server[0]}/t1.h5'!r}).read().sum(dtype=int))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
+    assert (ran.returncode, ran.stderr) == (0, "")  # HDF5 would call an interpreter that is gone
+    assert int(ran.stdout) == VOXELS.sum(dtype=int)

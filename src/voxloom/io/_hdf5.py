@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -115,6 +116,10 @@ def _open(path: str, stamp: FileStamp) -> tuple[Any, ObjectFile | None]:
         return h5py.File(remote, "r"), remote
     # Those who read do not lock: many workers, and trainers on other machines, read one file.
     return h5py.File(path, "r", locking=False), None
+
+
+# HDF5 closes its files when the process ends, and would call back into an interpreter that is gone.
+atexit.register(_open.cache_clear)
 
 
 def _chunk_spans(stored: Any, places: tuple[slice, ...]) -> Iterator[tuple[int, int]]:
