@@ -76,7 +76,7 @@ def test_ctrl_c_is_one_word_and_leaves_no_process(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [["info"], ["info", "--json"], ["--help"]])
+@pytest.mark.parametrize("arguments", [["info", "--json"], ["--help"]])
 def test_a_reader_that_goes_away_is_no_error_to_speak_of(arguments: list[str]) -> None:
     process = start(*arguments)
     assert process.stdout is not None

@@ -126,17 +126,20 @@ def test_slow_files_are_no_hang_and_the_advice_names_reading(folder: Path) -> No
         assert re.search(r"'read' takes (9\d|100)% .* faster or local disk", queue.advice())
 
 
+FAULTS = [
+    (faulty.FailOn(BAD), "failed in stage 'transform': LookupError: number 2", LookupError),
+    (faulty.RunOutOfMemory(BAD), "failed in stage 'transform': MemoryError", MemoryError),
+    (faulty.KillOn(BAD), "ended 2 workers, the last one in stage 'transform'", PatchError),
+    (faulty.HangOn(BAD), "hangs in stage 'transform'", PatchError),
+]
+
+
 @pytest.mark.parametrize(
-    ("fault", "what", "kind"),
-    [
-        (faulty.FailOn(BAD), "failed in stage 'transform': LookupError: number 2", LookupError),
-        (faulty.RunOutOfMemory(BAD), "failed in stage 'transform': MemoryError", MemoryError),
-        (faulty.KillOn(BAD), "ended 2 workers, the last one in stage 'transform'", PatchError),
-        (faulty.HangOn(BAD), "hangs in stage 'transform'", PatchError),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, faulty.FailOn) else "",
+    ("fault", "what", "kind", "on_error"),
+    [*((*fault, "raise") for fault in FAULTS), *((*fault, "retry") for fault in FAULTS[::2])],
+    ids=[f"{type(fault[0]).__name__}-raise" for fault in FAULTS]
+    + [f"{type(fault[0]).__name__}-retry" for fault in FAULTS[::2]],
 )
-@pytest.mark.parametrize("on_error", ["raise", "retry"])
 def test_a_bad_transform_is_named_within_seconds_with_all_that_finds_it(
     folder: Path, fault: Any, what: str, kind: type[Exception], on_error: str
 ) -> None:

@@ -346,7 +346,7 @@ def test_what_is_typed_in_is_explained() -> None:
 
 
 def test_workers_that_end_at_once_are_not_started_for_ever(tmp_path: Path) -> None:
-    code = "def change(subject): return subject\nnext(iter(make(change)))"
+    code = "def change(subject): return subject\nnext(iter(make(change, num_workers=1)))"
     status, _, err = read(code, tmp_path)
     assert status == 1
     [ours] = [line for line in err.splitlines() if "QueueError: " in line]  # workers speak too

@@ -194,7 +194,7 @@ def test_a_trainer_that_never_closes_its_queue_ends_quietly(
     trainer = run(f"""
 if __name__ == "__main__":
     {before or "pass"}
-    queue = make(changing.wait_a_little)
+    queue = make(changing.wait_a_little, num_workers=1)
     batches = queue.batches(4)
     next(batches)
     say(*workers(queue))

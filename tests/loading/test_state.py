@@ -42,7 +42,7 @@ WAYS: dict[str, Callable[[Queue], Iterator[Any]]] = {
     ids=lambda options: " ".join(f"{k}={getattr(v, '__name__', v)}" for k, v in options.items()),
 )
 def test_resumes_after_every_patch(make_queue: MakeQueue, options: Any) -> None:
-    assert_resumes_anywhere(lambda: make_queue(**options), epochs=3)
+    assert_resumes_anywhere(lambda: make_queue(**options), epochs=2)
 
 
 @pytest.mark.parametrize(
