@@ -1,9 +1,11 @@
 """How fast batches reach a GPU: the queue's own way against a DataLoader that pins.
 
-    python benchmarks/device.py [--workers 8] [--patch 96] [--batch 8] [--epochs 3]
+    python benchmarks/device.py [--workers 8] [--patch 96] [--batch 8] [--epochs 3] [--plain]
 
-Both give the same batches, which is checked first. Then each is timed alone, and with a trainer
-whose step takes 1.3 times the mean production time of a batch.
+The queue's own way is taken twice: patches are turned into C order on the GPU, or by the workers.
+All give the same batches, which is checked first. Then each is timed alone, and with a trainer
+whose step takes 1.3 times the mean production time of a batch. What is left of the time of a patch
+in a worker is in `benchmarks/turning.py`, which needs no GPU.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
+from turning import unpack
 
 import voxloom
 from voxloom.datasets import write_phantoms
+from voxloom.loading._dispatcher import Dispatcher
 
 Make = Callable[[voxloom.Queue, int], Iterator[dict[str, Any]]]
 
@@ -31,6 +35,16 @@ def make_queue(dataset: Any, options: argparse.Namespace) -> voxloom.Queue:
 
 def own_way(queue: voxloom.Queue, batch_size: int) -> Iterator[dict[str, Any]]:
     return queue.batches(batch_size, device="cuda")
+
+
+def own_way_turned(queue: voxloom.Queue, batch_size: int) -> Iterator[dict[str, Any]]:
+    """Let the workers turn patches, as for the CPU."""
+    keep_order = Dispatcher.keep_order
+    Dispatcher.keep_order = lambda *_: None
+    try:
+        yield from queue.batches(batch_size, device="cuda")
+    finally:
+        Dispatcher.keep_order = keep_order
 
 
 def data_loader(queue: voxloom.Queue, batch_size: int) -> Iterator[dict[str, Any]]:
@@ -45,7 +59,7 @@ def move(item: Any) -> Any:
 
 
 def check_equal(dataset: Any, options: argparse.Namespace) -> None:
-    queues = [make_queue(dataset, options) for _ in range(3)]
+    queues = [make_queue(dataset, options) for _ in range(1 + len(WAYS))]
     batches = zip(
         queues[0].batches(options.batch),
         *(
@@ -81,7 +95,11 @@ def measure(make: Make, dataset: Any, options: argparse.Namespace, step_s: float
     return begin - start, (count - 1) / took, worked / took
 
 
-WAYS: dict[str, Make] = {"batches(device='cuda')": own_way, "DataLoader, pinned": data_loader}
+WAYS: dict[str, Make] = {
+    "batches(device='cuda')": own_way,
+    "the same, workers turn": own_way_turned,
+    "DataLoader, pinned": data_loader,
+}
 
 
 def main() -> None:
@@ -91,12 +109,15 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=96)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--plain", action="store_true", help="from uncompressed files")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         subjects = write_phantoms(Path(folder), options.subjects, (256, 256, 192))
+        if options.plain:
+            subjects = [unpack(subject, Path(folder)) for subject in subjects]
         dataset = voxloom.SubjectsDataset(subjects)
         check_equal(dataset, options)
-        print(f"{torch.cuda.get_device_name()}: both give the batches of the CPU")
+        print(f"{torch.cuda.get_device_name()}: all give the batches of the CPU")
         for name, make in WAYS.items():
             first, rate, _ = measure(make, dataset, options, 0.0)
             _, _, busy = measure(make, dataset, options, 1.3 / rate)

@@ -23,7 +23,7 @@ from voxloom.io._mapping import map_file
 
 
 @pytest.fixture(scope="session")
-def started() -> None:
+def started(fork_server: None) -> None:
     """Use a queue of each kind once: multiprocessing starts what the process keeps."""
     for method in ("spawn", "forkserver"):
         dataset = SubjectsDataset(faulty.make_subjects(2))

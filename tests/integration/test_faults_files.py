@@ -152,7 +152,8 @@ def test_a_bad_transform_is_named_within_seconds_with_all_that_finds_it(
 
 @pytest.mark.parametrize("on_error", ["raise", "retry"])
 def test_a_bad_patch_transform_is_named_with_all_that_finds_it(folder: Path, on_error: str) -> None:
-    with make(folder, patch_transform=faulty.FailOnPatch(), on_error=on_error) as queue:
+    fault = faulty.FailOnPatch()
+    with make(folder, patch_transform=fault, on_error=on_error, start_method="forkserver") as queue:
         message = (
             r"subject (\d), .*/\1\.nii\.gz.* \(epoch 0, plan index \d+\) failed in stage "
             r"'patch transform': LookupError: a patch of eleven"

@@ -228,7 +228,7 @@ def test_workers_in_the_middle_of_work_end_with_a_killed_trainer(
     assert all(is_gone(process) for process in processes)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("delay", [0.0, 0.6])
 def test_ctrl_c_at_any_time_ends_all_and_only_the_trainer_speaks(
     tmp_path: Path, delay: float
 ) -> None:
@@ -287,22 +287,22 @@ def can_mount() -> bool:
 
 
 @pytest.mark.skipif(not can_mount(), reason="mounting a /dev/shm needs rights that are not there")
-@pytest.mark.parametrize("zero_copy", [False, True])
-def test_a_dev_shm_of_64_mb_is_no_limit(tmp_path: Path, zero_copy: bool) -> None:
-    code = f"""
+def test_a_dev_shm_of_64_mb_is_no_limit(tmp_path: Path) -> None:
+    code = """
 if __name__ == "__main__":
     status = os.statvfs("/dev/shm")
     dataset = SubjectsDataset(faulty.make_subjects(4, size=100))
     with Queue(dataset, 60, 20, UniformSampler(96), 2, executor="processes") as queue:
-        given = sum(len(batch["number"]) for batch in queue.batches(10, zero_copy={zero_copy}))
-        print(status.f_blocks * status.f_frsize, queue.get_max_memory(), given,
+        given = [sum(len(batch["number"]) for batch in queue.batches(10, zero_copy=zero_copy))
+                 for zero_copy in (False, True)]
+        print(status.f_blocks * status.f_frsize, queue.get_max_memory(), *given,
               os.listdir("/dev/shm"))
 """
     script = tmp_path / "script.py"
     script.write_text(SCRIPT + code)
     command = [*IN_A_SMALL_DEV_SHM, sys.executable, str(script)]
     ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
-    assert ran.stdout.split() == [str(2**26), str(60 * 4 * 96**3), "80", "[]"], ran.stderr
+    assert ran.stdout.split() == [str(2**26), str(60 * 4 * 96**3), "80", "80", "[]"], ran.stderr
 
 
 def test_too_little_memory_for_the_patches_is_an_error_and_no_bus_error(tmp_path: Path) -> None:
@@ -349,8 +349,10 @@ def test_workers_that_end_at_once_are_not_started_for_ever(tmp_path: Path) -> No
     code = "def change(subject): return subject\nnext(iter(make(change)))"
     status, _, err = read(code, tmp_path)
     assert status == 1
-    assert "workers end before they do anything (exit code 1)" in err
-    assert "if __name__ == '__main__':" in err
+    [ours] = [line for line in err.splitlines() if "QueueError: " in line]  # workers speak too
+    assert "workers end before they do anything (exit code 1)" in ours
+    assert "if __name__ == '__main__':" in ours
+    assert "num_workers=0" in ours
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -41,25 +41,31 @@ def check_shares(first: list[Any], second: list[Any]) -> None:
         assert sorted(shares[0] + shares[1]) == sorted(4 * list(range(6)))
 
 
-def test_ranks_of_lightning_share_every_epoch(tmp_path: Path) -> None:
-    run("lightning_ranks.py", "workers", str(tmp_path))
-    check_shares(*read(tmp_path, "workers"))
+@pytest.fixture(scope="module")
+def lightning_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where two ranks of Lightning wrote what they saw: one start serves all tests."""
+    folder = tmp_path_factory.mktemp("lightning")
+    run("lightning_ranks.py", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["workers", "loader", "plain"])
+def test_ranks_of_lightning_share_every_epoch(kind: str, lightning_folder: Path) -> None:
+    check_shares(*read(lightning_folder, kind))
 
 
 @pytest.mark.parametrize("kind", ["loader", "plain"])
-def test_ranks_of_lightning_go_on_in_the_middle_of_an_epoch(kind: str, tmp_path: Path) -> None:
-    run("lightning_ranks.py", kind, str(tmp_path))
-    whole = read(tmp_path, kind)
-    check_shares(*whole)
-    run("lightning_ranks.py", kind, str(tmp_path))  # finds the checkpoint of step 4
-    assert read(tmp_path, kind) == [seen[4:] for seen in whole]
+def test_ranks_of_lightning_go_on_in_the_middle_of_an_epoch(
+    kind: str, lightning_folder: Path
+) -> None:
+    whole, rest = (read(lightning_folder, name) for name in (kind, f"{kind}-rest"))
+    assert rest == [seen[4:] for seen in whole]
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_accelerate_saves_and_loads_the_place_in_an_epoch(ranks: int, tmp_path: Path) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks))
-    for _ in range(2):
-        run("accelerate_ranks.py", str(tmp_path), launcher=launcher if ranks > 1 else ())
+    run("accelerate_ranks.py", str(tmp_path), launcher=launcher if ranks > 1 else ())
     whole, resumed = (read(tmp_path, kind, ranks) for kind in ("first", "resumed"))
     assert resumed == [seen[1:] for seen in whole]
     everything = [number for seen in whole for batch, _ in seen for number in batch]

@@ -21,25 +21,31 @@ ranks = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(ranks)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where ranks wrote what each was given: four that stop, then two that go on."""
+    folder = tmp_path_factory.mktemp("ranks")
     for number in range(ranks.SUBJECTS):
         voxels = np.arange(512, dtype=np.float32).reshape(1, 8, 8, 8) + 1000 * number
-        np.save(tmp_path / f"{number}.npy", voxels)
-    for name in ("marks", "others"):
-        (tmp_path / name).mkdir()
-    return tmp_path
+        np.save(folder / f"{number}.npy", voxels)
+    (folder / "marks-alone").mkdir()
+    launch(4, folder, "whole", "stop")
+    launch(2, folder, "whole", "resume", "sampler")
+    return folder
 
 
-def launch(world: int, kind: str, folder: Path) -> dict[str, Any]:
+def launch(world: int, folder: Path, *kinds: str) -> None:
+    """Do several things in the same processes: each start of one costs seconds."""
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-        *("--nproc-per-node", str(world), str(SCRIPT), kind),
-        *(str(folder), str(folder / "marks"), str(folder / "state.json")),
+        *("--nproc-per-node", str(world), str(SCRIPT), str(folder), *kinds),
     ]
     settings = {**os.environ, "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=110, env=settings)
     assert ran.returncode == 0, ran.stderr
+
+
+def read(folder: Path, kind: str, world: int) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / f"{kind}-{world}.json").read_text())
     return found
 
@@ -51,28 +57,28 @@ def in_turn(steps: list[Any]) -> list[Any]:
 
 
 def alone(folder: Path, seed: int) -> list[Any]:
-    queue = ranks.make(folder, folder / "others", lanes=4, seed=seed)
+    queue = ranks.make(folder, folder / "marks-alone", lanes=4, seed=seed)
     return in_turn([[ranks.show(batch) for batch in queue.batches(1)]])
 
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_ranks_together_give_what_one_process_gives(folder: Path, world: int) -> None:
-    found = launch(world, "whole", folder)
+    found = read(folder, "whole", world)
     assert len({len(rank) for rank in found["steps"]}) == 1
     assert in_turn(found["steps"]) == alone(folder, found["seed"])
-    decoded = sum(path.stat().st_size for path in (folder / "marks").iterdir())
+    decoded = sum(path.stat().st_size for path in (folder / f"marks-whole-{world}").iterdir())
     assert ranks.SUBJECTS <= decoded <= 1.2 * ranks.SUBJECTS
 
 
 def test_a_run_goes_on_with_another_number_of_ranks(folder: Path) -> None:
-    begun = launch(4, "stop", folder)
-    rest = launch(2, "resume", folder)
+    begun = read(folder, "stop", 4)
+    rest = read(folder, "resume", 2)
     together = in_turn(begun["steps"]) + in_turn(rest["steps"])
     assert together == alone(folder, begun["seed"])
 
 
 def test_a_distributed_sampler_deals_the_subjects_out(folder: Path) -> None:
-    steps = launch(2, "sampler", folder)["steps"]
+    steps = read(folder, "sampler", 2)["steps"]
     shares = [Counter(n for numbers, _, _ in rank for n in numbers) for rank in steps]
     assert not set(shares[0]) & set(shares[1])
     assert shares[0] + shares[1] == Counter(dict.fromkeys(range(ranks.SUBJECTS), ranks.SAMPLES))

@@ -34,7 +34,7 @@ class FaultyHandler(http.server.SimpleHTTPRequestHandler):
         if not path.is_file():
             self.send_error(404)
             return
-        fault = self.faults.pop() if self.faults and "/c/" in self.path else ""
+        fault = self.faults.pop() if self.faults and self._is_chunk() else ""
         if fault == "busy":
             self.send_error(503)
             return
@@ -47,6 +47,9 @@ class FaultyHandler(http.server.SimpleHTTPRequestHandler):
         if fault == "slow":
             time.sleep(0.3)
         self._send(path.read_bytes(), cut=fault == "cut")
+
+    def _is_chunk(self) -> bool:
+        return "/c/" in self.path or self.path.endswith(".h5")
 
     def _send(self, content: bytes, *, cut: bool) -> None:
         asked = self.headers.get("Range", "").removeprefix("bytes=")

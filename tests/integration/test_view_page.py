@@ -64,18 +64,34 @@ def shows(page: Any, number: int) -> None:
     page.wait_for_timeout(150)
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+class Watched:
+    """A page of some width, what it asked for, and what it complained of."""
+
+    def __init__(self, browser: Any, server: PageServer, width: int) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 800})
+        self.own, self.width = server.address, width
+        self.asked: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(server.address)
+        shows(self.page, 3)
+
+    def check_and_close(self) -> None:
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width
+        found = axe.Axe().run(self.page).response["violations"]
+        assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+        assert self.complaints == []
+        assert [url for url in self.asked if not url.startswith((self.own, "data:"))] == []
+        self.page.close()
+
+
 def test_volumes_labels_and_boxes_are_seen_and_can_be_chosen(
-    browser: Any, server: PageServer, width: int
+    browser: Any, server: PageServer
 ) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 800})
-    asked: list[str] = []
-    complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(server.address)
-    shows(page, 3)
+    watched = Watched(browser, server, 390)
+    page = watched.page
     page.click("#patch-list button >> nth=0")
     assert "mm (right, front, head)" in page.inner_text("#place")
     assert count(page, ORANGE) > 30
@@ -100,9 +116,10 @@ def test_volumes_labels_and_boxes_are_seen_and_can_be_chosen(
     )
     page.select_option("#layout", "4")
     assert page.evaluate("voxloomView.niivue.opts.sliceType") == 4
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = axe.Axe().run(page).response["violations"]
-    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
-    assert complaints == []
-    assert [url for url in asked if not url.startswith((server.address, "data:"))] == []
-    page.close()
+    watched.check_and_close()
+
+
+def test_on_a_wide_screen_it_is_seen_too(browser: Any, server: PageServer) -> None:
+    watched = Watched(browser, server, 1280)
+    assert count(watched.page) > 300
+    watched.check_and_close()

@@ -18,8 +18,11 @@ from voxloom import Queue, SubjectsDataset, UniformSampler
 
 
 @pytest.fixture
-def make_queue() -> Iterator[Callable[..., Queue]]:
-    """Return a function that makes a queue, which is closed when the test ends."""
+def make_queue(fork_server: None) -> Iterator[Callable[..., Queue]]:
+    """Return a function that makes a queue, which is closed when the test ends.
+
+    Its workers come from a server of forks, which is quick; most tests of `integration` spawn them.
+    """
     made: list[Queue] = []
 
     def make(
@@ -35,7 +38,8 @@ def make_queue() -> Iterator[Callable[..., Queue]]:
         dataset = SubjectsDataset(subjects or make_subjects(count), transform)
         # By default these subjects would be shuffled, and no volume would ever be held.
         options = {
-            "seed": 7, "schedule": "spread", "sampler": UniformSampler(patch_size), **options
+            "seed": 7, "schedule": "spread", "sampler": UniformSampler(patch_size),
+            "start_method": "forkserver", **options,
         }  # fmt: skip
         queue = Queue(dataset, max_length, samples, **options)
         made.append(queue)

@@ -67,13 +67,16 @@ def old_subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Note which files are decoded in this process."""
     names: list[str] = []
-    read = NiftiSource.read
 
-    def note(source: NiftiSource, box: Any = None) -> Any:
-        names.append(Path(source.path or "").name)
-        return read(source, box)
+    def noting(decode: Callable[..., Any]) -> Callable[..., Any]:
+        def note(source: NiftiSource, *arguments: Any) -> Any:
+            names.append(Path(source.path or "").name)
+            return decode(source, *arguments)
 
-    monkeypatch.setattr(NiftiSource, "read", note)
+        return note
+
+    for way in ("read", "slabs", "decode_into"):
+        monkeypatch.setattr(NiftiSource, way, noting(getattr(NiftiSource, way)))
     return names
 
 

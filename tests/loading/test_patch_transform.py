@@ -18,7 +18,11 @@ CHANGED_AFFINE = np.diag([3.0, 4.0, 1.4, 1.0])
 AFFINE = np.diag([1.5, 2.0, 0.7, 1.0]) + np.pad(np.full((3, 1), 3.0), ((0, 1), (3, 0)))
 
 
+pytestmark = pytest.mark.usefixtures("fork_server")
+
+
 def make_queue(transform: Any, *, workers: int = 0, subjects: int = 4, **options: Any) -> Queue:
+    options = {"start_method": "forkserver", **options}
     return Queue(
         SubjectsDataset(make_subjects(subjects)),
         max_length=6,
@@ -114,15 +118,20 @@ def add_a_generator(patch: Subject) -> Subject:
 
 
 @pytest.mark.parametrize(
-    ("transform", "workers"), [(draw_from_all_generators, (0, 1, 2)), (draw_from_rng, (0, 2))]
+    ("transform", "workers", "start_method"),
+    [
+        (draw_from_all_generators, (0, 1, 2), "forkserver"),
+        (draw_from_all_generators, (0, 1), "spawn"),
+        (draw_from_rng, (0, 2), "forkserver"),
+    ],
 )
 def test_the_batches_are_the_same_for_any_number_of_workers(
-    transform: Callable[..., Any], workers: tuple[int, ...]
+    transform: Callable[..., Any], workers: tuple[int, ...], start_method: str
 ) -> None:
     hashes = set()
     for count in workers:
         torch.manual_seed(count)
-        with make_queue(transform, workers=count) as queue:
+        with make_queue(transform, workers=count, start_method=start_method) as queue:
             batches = [batch for _ in range(2) for batch in queue.batches(4)]
             assert len(batches) == 6
             hashes.add(hash_of({str(number): batch for number, batch in enumerate(batches)}))

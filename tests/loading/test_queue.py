@@ -125,8 +125,9 @@ def run_two_epochs(sign: Sign, num_workers: int, start_method: Any = "spawn") ->
 
 @pytest.mark.parametrize(
     ("num_workers", "start_method"),
-    [(1, "spawn"), (2, "spawn"), (3, "spawn"), (5, "spawn"), (2, "forkserver")],
+    [(2, "spawn"), *((workers, "forkserver") for workers in (1, 2, 3, 5))],
 )
+@pytest.mark.usefixtures("fork_server")
 def test_workers_and_the_trainers_draws_change_nothing(
     sign: Sign, num_workers: int, start_method: str
 ) -> None:

@@ -45,14 +45,17 @@ def test_resumes_after_every_patch(make_queue: MakeQueue, options: Any) -> None:
     assert_resumes_anywhere(lambda: make_queue(**options), epochs=3)
 
 
-@pytest.mark.parametrize(("workers", "every"), [((0, 2), 1), ((3, 0), 1), ((1, 2), 4)], ids=str)
+@pytest.mark.parametrize(
+    ("workers", "every", "start_method"),
+    [((0, 2), 1, "forkserver"), ((3, 0), 1, "forkserver"), ((1, 2), 4, "spawn")],
+    ids=str,
+)
+@pytest.mark.usefixtures("fork_server")
 def test_resumes_after_every_batch_with_other_workers(
-    make_queue: MakeQueue, workers: tuple[int, int], every: int
+    make_queue: MakeQueue, workers: tuple[int, int], every: int, start_method: str
 ) -> None:
-    before, after = (
-        lambda n=n: make_queue(num_workers=n, transform=changing.draw_from_every_generator)
-        for n in workers
-    )
+    options = {"transform": changing.draw_from_every_generator, "start_method": start_method}
+    before, after = (lambda n=n: make_queue(num_workers=n, **options) for n in workers)
     assert_resumes_anywhere(before, after, epochs=3, batch_size=4, every=every)
 
 

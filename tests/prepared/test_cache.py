@@ -71,10 +71,10 @@ def feed(state: Any, item: Any) -> None:
 
 
 def signs(
-    dataset: SubjectsDataset, sampler: PatchSampler, workers: int, epochs: int = 2
+    dataset: SubjectsDataset, sampler: PatchSampler, workers: int, epochs: int = 2, **options: Any
 ) -> list[str]:
     made = []
-    with Queue(dataset, 8, 3, sampler, num_workers=workers, seed=5) as queue:
+    with Queue(dataset, 8, 3, sampler, num_workers=workers, seed=5, **options) as queue:
         for _ in range(epochs):
             for batch in queue.batches(3):
                 state = hashlib.blake2b(digest_size=8)
@@ -83,20 +83,29 @@ def signs(
     return made
 
 
-@pytest.mark.parametrize("transform", [None, add_noise])
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("workers", "start_method", "transform"),
+    [
+        (0, "spawn", None),
+        (0, "spawn", add_noise),
+        (1, "spawn", None),
+        (2, "forkserver", None),
+        (2, "forkserver", add_noise),
+    ],
+)
+@pytest.mark.usefixtures("fork_server")
 def test_patches_and_order_are_those_without_a_cache_cold_and_warm(
-    tmp_path: Path, workers: int, transform: Any
+    tmp_path: Path, workers: int, start_method: str, transform: Any
 ) -> None:
     subjects = write_subjects(tmp_path)
     sampler = LabelSampler(6, "seg", {1: 2, 3: 1})
     plain = signs(SubjectsDataset(subjects, transform), sampler, 0)
     cached = SubjectsDataset(subjects, transform, cache=tmp_path / "cache")
-    assert signs(cached, sampler, workers) == plain
+    assert signs(cached, sampler, workers, start_method=start_method) == plain
     entries = sorted((tmp_path / "cache" / "volumes").iterdir())
     assert len(entries) == 15
     made = [entry.stat().st_ctime_ns for entry in entries]
-    assert signs(cached, sampler, workers) == plain
+    assert signs(cached, sampler, workers, start_method=start_method) == plain
     assert [entry.stat().st_ctime_ns for entry in entries] == made
 
 
@@ -435,9 +444,10 @@ def run_all(subjects: list[Subject], folder: str, limit: int | None, answers: An
 
 
 @pytest.mark.parametrize("limit", [60_000])
+@pytest.mark.usefixtures("fork_server")
 def test_several_processes_share_one_folder(tmp_path: Path, limit: int | None) -> None:
     subjects = write_subjects(tmp_path)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     answers = context.Queue()
     arguments = (subjects, str(tmp_path / "cache"), limit, answers)
     processes = [context.Process(target=run_all, args=arguments) for _ in range(2)]

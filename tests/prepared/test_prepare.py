@@ -21,6 +21,7 @@ from voxloom.prepared._store import read_record
 from voxloom.prepared._write import write_subject
 from voxloom.subjects import Image, LabelMap, ScalarImage, Subject, SubjectsDataset
 from voxloom.testing._reader_contract import check_reader
+from voxloom.transforms import canonical
 
 AFFINE = np.array([[0, -2.5, 0, 9], [0.5, 0, 0.1, -4], [0, 0, -3, 20], [0, 0, 0, 1.0]])
 
@@ -150,8 +151,8 @@ def test_types_are_kept(tmp_path: Path, layout: str, dtype: str) -> None:
 
 
 def test_two_workers_write_the_same_store_as_none(tmp_path: Path) -> None:
-    prepare(SubjectsDataset(subjects(), double), tmp_path / "none")
-    prepare(SubjectsDataset(subjects(), double), tmp_path / "two", num_workers=2)
+    prepare(SubjectsDataset(subjects(), canonical), tmp_path / "none")
+    prepare(SubjectsDataset(subjects(), canonical), tmp_path / "two", num_workers=2)
     assert contents(tmp_path / "two") == contents(tmp_path / "none")
 
 
@@ -168,8 +169,9 @@ def write_again_and_again(folder: str, meet: Any, answers: Any) -> None:
         answers.put(repr(error))
 
 
+@pytest.mark.usefixtures("fork_server")
 def test_equal_subjects_may_be_written_by_several_processes_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     meet, answers = context.Barrier(2), context.Queue()
     arguments = (str(tmp_path), meet, answers)
     processes = [context.Process(target=write_again_and_again, args=arguments) for _ in range(2)]
@@ -220,11 +222,13 @@ def run_slowly(folder: str) -> None:
     prepare(SubjectsDataset(subjects(6), slowly), folder)
 
 
+@pytest.mark.usefixtures("fork_server")
 def test_a_killed_run_goes_on_and_gives_the_same_store(tmp_path: Path) -> None:
     dataset = SubjectsDataset(subjects(6), slowly)
     prepare(dataset, tmp_path / "whole")
     killed = tmp_path / "killed"
-    process = multiprocessing.get_context("spawn").Process(target=run_slowly, args=(str(killed),))
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=run_slowly, args=(str(killed),))
     process.start()
     while not len(list(killed.glob("subjects/*/subject.json"))) >= 2:
         assert process.is_alive()

@@ -10,6 +10,7 @@ import numpy as np
 
 from voxloom._errors import UnknownFormatError, VolumeReadError
 from voxloom.geometry import Affine, Box
+from voxloom.io._dicom_slice import PLAIN_TAGS, plain_slice
 from voxloom.io._failures import damaged, reading
 from voxloom.io._itk import ItkHeader, decode_itk, find_series, read_itk_header
 from voxloom.io._library import space_in
@@ -30,8 +31,8 @@ class DicomSource(VolumeSource):
     """A folder that holds one DICOM series of slices.
 
     The third axis follows the positions of the slices, so that the shear of a tilted gantry
-    is in the affine. Rescaled values are what ITK makes of them. Reading a box decodes the
-    slices that it touches.
+    is in the affine. Rescaled values are what ITK makes of them. Of uncompressed slices a box
+    reads its rows; others are decoded, those that it touches.
 
     Parameters
     ----------
@@ -53,14 +54,15 @@ class DicomSource(VolumeSource):
         If SimpleITK is not installed.
     """
 
-    reads_regions = False
-
     def __init__(self, folder: str | os.PathLike[str], series: str | None = None) -> None:
         self.path: str = os.fspath(folder)
         self.files = _files(self.path, series)
-        headers = [read_itk_header(file) for file in self.files]
+        headers = [read_itk_header(file, PLAIN_TAGS) for file in self.files]
         channels, w, h, slices = headers[0].shape
         _check_alike(self.path, self.files, headers)
+        pairs = zip(self.files, headers, strict=True)
+        self._plain = tuple(plain_slice(file, header, header.tags) for file, header in pairs)
+        self.reads_regions = all(plain is not None for plain in self._plain)
         self._headers = tuple(headers)
         self.shape = (channels, w, h, slices * len(headers))
         self.dtype = np.result_type(*(header.dtype for header in headers))
@@ -68,20 +70,24 @@ class DicomSource(VolumeSource):
         self.space = space_in(self.path, self.shape[1:], affine)
 
     def read(self, box: Box | None = None) -> Array:
-        """Decode the slices that `box` touches and return the voxels in it, or all."""
+        """Return the voxels in `box`, or all, from the slices that it touches."""
         if box is not None:
             self.check_box(box)
         box = box or Box((0, 0, 0), self.spatial_shape)
-        in_plane = (slice(None), *box.slices[:2])
         if len(self.files) == 1:
-            voxels = decode_itk(self.files[0], self._headers[0])
-            return voxels[(slice(None), *box.slices)].astype(self.dtype, copy=False)
+            return self._read_file(0, box.slices).astype(self.dtype, copy=False)
         w, h, d = box.size
         out = np.empty((self.shape[0], d, h, w), self.dtype).transpose(0, 3, 2, 1)
+        in_plane = (*box.slices[:2], slice(0, 1))
         for place, number in enumerate(range(box.index_ini[2], box.index_fin[2])):
-            decoded = decode_itk(self.files[number], self._headers[number])
-            out[..., place] = decoded[(*in_plane, 0)]
+            out[..., place] = self._read_file(number, in_plane)[..., 0]
         return out
+
+    def _read_file(self, number: int, places: tuple[slice, ...]) -> Array:
+        plain = self._plain[number]
+        if plain is not None:
+            return plain.read(self.files[number], places)[None]
+        return decode_itk(self.files[number], self._headers[number])[(slice(None), *places)]
 
 
 def _files(folder: str, series: str | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ checksum of every member and lets other threads run meanwhile.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, cast
 
@@ -96,25 +96,44 @@ def decode_into(
     VolumeReadError
         If the stream is damaged, too short, or, with `to_the_end`, too long.
     """
+    for _ in decode_in_turn(path, skip, [buffer], to_the_end=to_the_end, watch=watch):
+        pass
+
+
+def decode_in_turn(
+    path: str,
+    skip: int,
+    buffers: Sequence[memoryview],
+    *,
+    to_the_end: bool = True,
+    watch: Callable[[memoryview], None] | None = None,
+) -> Iterator[memoryview]:
+    """Fill one buffer after the other and yield each; they may lie in the same memory.
+
+    Parameters and errors are those of `decode_into`.
+    """
+    expected = skip + sum(map(len, buffers))
     with reading(path), Path(path).open("rb", buffering=0) as file:
         read = file if watch is None else cast("BinaryIO", _Watched(file, watch))
         stream = _GzipReader(read, _INPUT_BYTES)
-        scratch = memoryview(bytearray(min(skip, _SKIP_BYTES)))
-        missing = skip
-        while missing:
-            count = _fill(stream, scratch[: min(missing, _SKIP_BYTES)])
-            if not count:
-                break
-            missing -= count
-        count = 0 if missing else _fill(stream, buffer)
-        if count < len(buffer):
-            raise damaged(
-                path,
-                f"expected {skip + len(buffer)} bytes once decompressed, "
-                f"got {skip - missing + count}",
-            )
+        done = _pass_over(stream, skip)
+        for buffer in buffers:
+            count = _fill(stream, buffer) if done >= skip else 0
+            done += count
+            if count < len(buffer):
+                raise damaged(path, f"expected {expected} bytes once decompressed, got {done}")
+            yield buffer
         if to_the_end and stream.readinto(memoryview(bytearray(1))):
-            raise damaged(path, f"expected {skip + len(buffer)} bytes once decompressed, got more")
+            raise damaged(path, f"expected {expected} bytes once decompressed, got more")
+
+
+def _pass_over(stream: _Stream, count: int) -> int:
+    """Decode so many bytes, and return how many there were."""
+    scratch = memoryview(bytearray(min(count, _SKIP_BYTES)))
+    done = 0
+    while done < count and (got := _fill(stream, scratch[: min(count - done, _SKIP_BYTES)])):
+        done += got
+    return done
 
 
 def decoded_pieces(path: str, count: int) -> Iterator[memoryview]:

@@ -1,9 +1,12 @@
-"""Volumes in HDF5 files, read by region through h5py."""
+"""Volumes in HDF5 files, on disk and on remote stores, read by region through h5py."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import lru_cache
+from itertools import product
 from typing import Any, Final, final
 
 import numpy as np
@@ -12,6 +15,9 @@ from voxloom._errors import VolumeReadError
 from voxloom._extras import import_extra
 from voxloom.geometry import Box
 from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
+from voxloom.io._object_file import ObjectFile
+from voxloom.io._object_store import object_stamp
+from voxloom.io._remote import is_url
 from voxloom.io._shapes import check_numbers, chunk_of, four_axes
 from voxloom.io._source import Array, VolumeSource
 
@@ -30,7 +36,8 @@ class Hdf5Source(VolumeSource):
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file, or a URL beginning with ``s3://``, ``gs://``, ``https://`` or ``http://``, for
+        which obstore finds the credentials.
     name : str, optional
         The data set, such as ``"images/t1"``; by default the only one that can be a volume.
 
@@ -43,7 +50,7 @@ class Hdf5Source(VolumeSource):
     UnknownFormatError
         If the elements are not plain numbers.
     MissingExtraError
-        If h5py is not installed.
+        If h5py, or obstore for a URL, is not installed.
 
     Examples
     --------
@@ -59,9 +66,9 @@ class Hdf5Source(VolumeSource):
 
     def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         self.path: str = os.fspath(path)
-        stamp = stamp_of(self.path)
+        self._stamp = _stamp_of(self.path)
         with decoding(self.path, "h5py"):
-            file = _open(self.path, stamp)
+            file, _ = _open(self.path, self._stamp)
             self.name = name or _only_volume(self.path, file)
             stored = _data_set(self.path, file, self.name)
             self._axes = len(stored.shape)
@@ -80,15 +87,48 @@ class Hdf5Source(VolumeSource):
         box = box or Box((0, 0, 0), self.spatial_shape)
         places = {2: box.slices[:2], 3: box.slices, 4: (slice(None), *box.slices)}[self._axes]
         with decoding(self.path, "h5py"):
-            stored = _data_set(self.path, _open(self.path, stamp_of(self.path)), self.name)
-            voxels = np.asarray(stored[places]).reshape(self.shape[0], *box.size)
+            file, remote = _open(self.path, self._stamp_now())
+            stored = _data_set(self.path, file, self.name)
+            with nullcontext() if remote is None else remote.fetched(_chunk_spans(stored, places)):
+                voxels = np.asarray(stored[places]).reshape(self.shape[0], *box.size)
         return voxels.astype(self.dtype, copy=False)
+
+    def _stamp_now(self) -> FileStamp:
+        # Asking a server for each box would cost as much as a chunk: it is asked when opened.
+        is_remote = is_url(self.path)
+        return self._stamp._replace(process=os.getpid()) if is_remote else stamp_of(self.path)
+
+
+def _stamp_of(path: str) -> FileStamp:
+    if not is_url(path):
+        return stamp_of(path)
+    with decoding(path, "the store"):
+        return object_stamp(path)
 
 
 @lru_cache(maxsize=_OPEN_FILES)
-def _open(path: str, stamp: FileStamp) -> Any:
+def _open(path: str, stamp: FileStamp) -> tuple[Any, ObjectFile | None]:
+    """Return an open file, and what it is read through where it lies on a store."""
+    h5py = import_extra("h5py", "zarr")
+    if is_url(path):
+        remote = ObjectFile(path, stamp.file_bytes)
+        return h5py.File(remote, "r"), remote
     # Those who read do not lock: many workers, and trainers on other machines, read one file.
-    return import_extra("h5py", "zarr").File(path, "r", locking=False)
+    return h5py.File(path, "r", locking=False), None
+
+
+def _chunk_spans(stored: Any, places: tuple[slice, ...]) -> Iterator[tuple[int, int]]:
+    """Yield where the chunks lie that a box touches: first byte, and number of bytes."""
+    if stored.chunks is None:
+        return
+    ranges = [
+        range(place.indices(n)[0] // chunk * chunk, place.indices(n)[1], chunk)
+        for place, n, chunk in zip(places, stored.shape, stored.chunks, strict=True)
+    ]
+    for corner in product(*ranges):
+        chunk = stored.id.get_chunk_info_by_coord(corner)
+        if chunk.byte_offset is not None:
+            yield chunk.byte_offset, chunk.size
 
 
 def _data_set(path: str, file: Any, name: str) -> Any:

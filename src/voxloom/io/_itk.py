@@ -45,6 +45,7 @@ class ItkHeader:
     dtype: np.dtype[Any]
     affine: Affine
     components: int
+    tags: tuple[str, ...] = ()
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -53,10 +54,11 @@ class ItkHeader:
         return self.components, w, h, d, channels // self.components
 
 
-def read_itk_header(path: str) -> ItkHeader:
+def read_itk_header(path: str, tags: tuple[str, ...] = ()) -> ItkHeader:
     """Return the header of a file as ITK reads it; its voxels are not read.
 
-    Axes after the third, and the components of a voxel, are channels.
+    Axes after the third, and the components of a voxel, are channels. The values of `tags`, such
+    as ``"0028|0010"``, come with it, empty where there are none.
 
     Raises
     ------
@@ -78,7 +80,9 @@ def read_itk_header(path: str) -> ItkHeader:
         components = int(reader.GetNumberOfComponents())
         shape = (components * more, w, h, d)
         affine = _affine(reader, len(size))
-    return ItkHeader(shape, dtype, affine, components)
+        there = set(reader.GetMetaDataKeys()) if tags else ()
+        values = tuple(reader.GetMetaData(tag) if tag in there else "" for tag in tags)
+    return ItkHeader(shape, dtype, affine, components, values)
 
 
 def decode_itk(path: str, header: ItkHeader) -> Array:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
 from voxloom.geometry import Box, Space
-from voxloom.io._gzip import check_length, decode_into, decoded_pieces
+from voxloom.io._gzip import check_length, decode_in_turn, decode_into, decoded_pieces
 from voxloom.io._mapping import map_voxels, release_pages
 from voxloom.io._nifti_header import read_nifti_header
 from voxloom.io._prefetch import prefetch_box
 from voxloom.io._source import Array, VolumeSource
 from voxloom.io._spans import is_on_network, read_spans
+
+_SLAB_BYTES: Final = 2 << 20
+_LEAST_SLICES: Final = 16  # half a cache line of voxels of two bytes, where they are turned
 
 
 @final
@@ -144,6 +147,37 @@ class NiftiSource(VolumeSource):
         stored = memory.view(header.disk_dtype)
         shape = (*header.shape[1:], header.shape[0])
         return stored.reshape(shape, order="F").transpose(3, 0, 1, 2)
+
+    def slabs(self) -> Iterator[tuple[int, int, Array]]:
+        """Yield the voxels of one compressed file, as they are stored, a few slices at a time.
+
+        Whoever wants them in another order has them turned while they are in the cache, and needs
+        no memory for a second volume.
+
+        Yields
+        ------
+        channel, first : int
+            Of which channel, and from which slice on.
+        voxels : (w, h, n) array
+            First axis fastest, in memory that the next ones overwrite.
+
+        Raises
+        ------
+        VolumeReadError
+            If the stream is damaged, or does not hold what the header says.
+        """
+        header = self.header
+        channels, w, h, d = header.shape
+        check_length(header.voxel_path, header.offset + header.voxel_bytes)
+        slice_bytes = w * h * header.disk_dtype.itemsize
+        most = min(max(_SLAB_BYTES // slice_bytes, _LEAST_SLICES), d)
+        memory = np.empty(most * slice_bytes, np.uint8)
+        places = [(channel, first) for channel in range(channels) for first in range(0, d, most)]
+        buffers = [memory[: min(most, d - first) * slice_bytes].data for _, first in places]
+        filled = decode_in_turn(header.voxel_path, header.offset, buffers)
+        for (channel, first), buffer in zip(places, filled, strict=True):
+            voxels = np.frombuffer(buffer, header.disk_dtype)
+            yield channel, first, voxels.reshape((w, h, -1), order="F")
 
     def _read_spans(self, box: Box) -> Array:
         header = self.header

@@ -1,15 +1,17 @@
-"""Keys of remote stores through obstore, where tensorstore is not installed."""
+"""Keys and ranges of remote stores through obstore."""
 
 from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from voxloom._extras import import_extra
+from voxloom.io._library import FileStamp
 from voxloom.io._remote import MOST_RETRIES, RETRY_FIRST_S, RETRY_LONGEST_S, STALLED_S
 
 _OPEN_STORES: Final = 256
@@ -23,6 +25,28 @@ def read_key(url: str, key: str) -> bytes | None:
         return retried(url, lambda: bytes(obstore.get(open_store(url), key).bytes()))
     except FileNotFoundError:
         return None
+
+
+def object_stamp(url: str) -> FileStamp:
+    """Return the stamp of the object at `url`; raise FileNotFoundError where there is none."""
+    obstore = import_extra("obstore", "zarr")
+    store, key = _located(url)
+    found = retried(url, lambda: obstore.head(store, key))
+    tag = zlib.crc32((found["e_tag"] or "").encode())
+    changed_ns = int(found["last_modified"].timestamp()) * 1_000_000_000
+    return FileStamp(tag, int(found["size"]), changed_ns, os.getpid())
+
+
+def read_range(url: str, start: int, length: int) -> bytes:
+    """Return so many bytes of the object at `url` from `start` on."""
+    obstore = import_extra("obstore", "zarr")
+    store, key = _located(url)
+    return retried(url, lambda: bytes(obstore.get_range(store, key, start=start, length=length)))
+
+
+def _located(url: str) -> tuple[Any, str]:
+    folder, _, name = url.rpartition("/")
+    return open_store(folder), name
 
 
 def retried(url: str, read: Callable[[], _Read]) -> _Read:

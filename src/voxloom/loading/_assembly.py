@@ -14,7 +14,7 @@ from voxloom.loading._batch import BatchBuilder
 from voxloom.loading._device import DeviceBatch, DeviceCopier
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._running import Patch
-from voxloom.loading._voxels import BatchVoxels, CopiedVoxels, OwnedVoxels
+from voxloom.loading._voxels import BatchVoxels, CopiedVoxels, OwnedVoxels, UnturnedVoxels
 
 Batch = dict[str, Any]
 
@@ -26,8 +26,9 @@ def batches_in_turn(
 ) -> Generator[Batch]:
     """Yield a batch for each range of places, made when it is asked for."""
     copier = DeviceCopier(device)
+    dispatcher.keep_order(copier.is_turning)
     for places in ranges:
-        builder = BatchBuilder(len(places), CopiedVoxels(len(places), pinned=copier.is_pinned))
+        builder = BatchBuilder(len(places), _copied(len(places), copier))
         for place in places:
             patch = dispatcher.take(epoch, place)
             try:
@@ -39,6 +40,12 @@ def batches_in_turn(
         yield copier.hand_over(copier.copy(batch))
 
 
+def _copied(size: int, copier: DeviceCopier) -> BatchVoxels:
+    if copier.is_turning:
+        return UnturnedVoxels(size, pinned=copier.is_pinned)
+    return CopiedVoxels(size)
+
+
 def batches_ahead(
     dispatcher: Dispatcher, epoch: int, ranges: list[range], device: torch.device | None
 ) -> Generator[Batch]:
@@ -48,7 +55,9 @@ def batches_ahead(
     counts as held. From then on each slot is free as soon as its patch was copied, so a batch
     may be larger than the number of slots.
     """
-    assembler = _Assembler(dispatcher, epoch, ranges, DeviceCopier(device))
+    copier = DeviceCopier(device)
+    dispatcher.keep_order(copier.is_turning)
+    assembler = _Assembler(dispatcher, epoch, ranges, copier)
     try:
         for _ in ranges:
             yield assembler.next()
@@ -140,8 +149,8 @@ class _Assembler:
         return self._copier.copy(batch)
 
     def _voxels(self, size: int) -> BatchVoxels:
-        if self._copier.is_pinned:
-            return CopiedVoxels(size, pinned=True)
+        if self._copier.is_turning:
+            return _copied(size, self._copier)
         return OwnedVoxels(size, self._dispatcher.lender)
 
     def _let_go(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from voxloom._errors import SubjectError
 from voxloom.geometry import Affine, Box
+from voxloom.loading._device import Unturned
 from voxloom.loading._running import Patch
 from voxloom.loading._slots import Layout
 from voxloom.loading._voxels import BatchVoxels, CopiedVoxels
@@ -117,7 +119,10 @@ def _check_alike(first: Subject, layout: Layout, patch: Patch) -> None:
 
 
 def _collate_item(
-    name: str, outlines: list[Subject], voxels: dict[str, torch.Tensor], origins: Affine
+    name: str,
+    outlines: list[Subject],
+    voxels: Mapping[str, torch.Tensor | Unturned],
+    origins: Affine,
 ) -> Any:
     values = [outline[name] for outline in outlines]
     if not isinstance(values[0], Image):

@@ -22,7 +22,7 @@ from voxloom.loading._messages import (
     failure,
 )
 from voxloom.loading._shelf import Shelf
-from voxloom.loading._slots import SlotMemory
+from voxloom.loading._slots import Layout, SlotMemory
 from voxloom.loading._stages import StageError
 from voxloom.loading._work import Job, Opened, Workshop, WorkSpec
 
@@ -100,24 +100,26 @@ class Bench:
         if not self._memory.slot_bytes:
             self._memory.attach(command.slot_bytes)
         start = time.perf_counter()
-        finished, failed = self._finish_all(job, opened, command)
+        layout = self._workshop.layout_as_stored(opened) if command.keeps_order else opened.layout
+        finished, failed = self._finish_all(job, opened, layout, command)
         self._left[job.number] -= len(command.patches)
         if not self._left[job.number]:
             self._forget(job.number)
             self._shelf.put(job.subject, job.epoch, opened)
         yield from failed
         seconds = self._workshop.take_seconds()
-        yield Made(job.number, finished, seconds, (start, time.perf_counter()))
+        orders = "" if layout is opened.layout else layout.orders
+        yield Made(job.number, finished, seconds, (start, time.perf_counter()), orders)
 
     def _finish_all(
-        self, job: Job, opened: Opened, command: Cut
+        self, job: Job, opened: Opened, layout: Layout, command: Cut
     ) -> tuple[tuple[Finished, ...], list[Event]]:
         finished: list[Finished] = []
         failed: list[Event] = []
         for place, patch, frame in command.patches:
             self._locate_on_board(job, place)
             try:
-                finished.append(self._finish(job, opened, place, patch, frame))
+                finished.append(self._finish(job, opened, layout, place, patch, frame))
             except Exception as error:
                 stage, cause = _stage_of(error, "crop")
                 failed.append(failure(job.number, stage, place, cause))
@@ -127,15 +129,17 @@ class Bench:
         if self._board is not None:
             self._board.begin(job.number, place)
 
-    def _finish(self, job: Job, opened: Opened, place: int, patch: int, frame: int) -> Finished:
+    def _finish(
+        self, job: Job, opened: Opened, layout: Layout, place: int, patch: int, frame: int
+    ) -> Finished:
         box = self._workshop.locate(opened, patch, job.epoch)
         if self._workshop.changes_patches:
             return self._finish_changed(job, opened, box, place, patch, frame)
-        if opened.layout.nbytes <= self._memory.slot_bytes:
-            self._workshop.cut(opened, box, self._memory.frame(frame))
+        if layout.nbytes <= self._memory.slot_bytes:
+            self._workshop.cut(opened, box, self._memory.frame(frame), layout)
             return Finished(place, patch, box.index_ini, border=opened.border)
-        voxels = np.empty(opened.layout.nbytes, dtype=np.uint8)
-        self._workshop.cut(opened, box, voxels)
+        voxels = np.empty(layout.nbytes, dtype=np.uint8)
+        self._workshop.cut(opened, box, voxels, layout)
         return Finished(place, patch, box.index_ini, voxels.tobytes(), border=opened.border)
 
     def _finish_changed(

@@ -10,6 +10,43 @@ import torch
 Batch = dict[str, Any]
 
 
+def is_turning(device: torch.device | None) -> bool:
+    """Tell whether patches go to a device as their volumes lie, and get C order only there."""
+    return device is not None and device.type == "cuda"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unturned:
+    """Voxels of a batch, each patch in a memory order of its own.
+
+    Attributes
+    ----------
+    memory : (B, C, w, h, d) tensor
+        Contiguous memory that they lie in; its values are those of patches in C order only.
+    orders : str
+        The order of each patch, C or F.
+    """
+
+    memory: torch.Tensor
+    orders: str
+
+    def turned(self, device: torch.device) -> torch.Tensor:
+        """Return the voxels on a device, all in C order."""
+        moved = self.memory.to(device, non_blocking=True)
+        if "F" not in self.orders:
+            return moved
+        *front, w, h, d = moved.shape
+        lying = moved.view(*front, d, h, w).transpose(-1, -3)
+        if "C" not in self.orders:
+            return lying.contiguous()
+        turned = torch.empty_like(moved)
+        for order, c_ordered, f_ordered, target in zip(
+            self.orders, moved, lying, turned, strict=True
+        ):
+            target.copy_(c_ordered if order == "C" else f_ordered)
+        return turned
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceBatch:
     """A batch on its way to a device; it is there when `arrived` says so."""
@@ -33,6 +70,7 @@ class DeviceCopier:
     def __init__(self, device: torch.device | None) -> None:
         self._device = device
         self.is_pinned = device is not None and device.type == "cuda"
+        self.is_turning = is_turning(device)
         self._stream: Any = torch.cuda.Stream(device) if self.is_pinned else None  # type: ignore[no-untyped-call]
 
     def copy(self, batch: Batch) -> DeviceBatch:
@@ -57,6 +95,8 @@ class DeviceCopier:
 def _moved(item: Any, device: torch.device) -> Any:
     if isinstance(item, torch.Tensor):
         return item.to(device, non_blocking=True)
+    if isinstance(item, Unturned):
+        return item.turned(device)
     if isinstance(item, dict):
         return {name: _moved(value, device) for name, value in item.items()}
     return item

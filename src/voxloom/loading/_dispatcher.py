@@ -107,6 +107,11 @@ class Dispatcher:
         """How many patches are finished and not yet taken."""
         return len(self._ledger.ready)
 
+    def keep_order(self, keeps_order: bool) -> None:
+        """Say whether patches may lie as their volumes do, or workers turn them into C order."""
+        with self._lock:
+            self._ledger.keeps_order = keeps_order
+
     def seek(self, epoch: int, place: int) -> None:
         """Go on from a place of the plan; what was made for later places is kept.
 

@@ -99,6 +99,7 @@ def batches_leased(
     dispatcher: Dispatcher, epoch: int, ranges: list[range]
 ) -> Generator[LeasedBatch]:
     """Yield a batch for each range of places; its slots are given back when it is left."""
+    dispatcher.keep_order(False)
     for places in ranges:
         gathering = _Gathering(dispatcher, len(places))
         batch = None
@@ -141,7 +142,9 @@ class _Gathering:
 
     def batch(self, epoch: int) -> LeasedBatch:
         slots = tuple(patch.slot for patch in self._held)
-        window = self._memory.side_by_side(slots) if self._builder is None else None
+        window = None
+        if self._builder is None and "F" not in self._held[0].layout.orders:
+            window = self._memory.side_by_side(slots)
         if window is None:
             self.copy_out()
             slots = ()

@@ -46,6 +46,11 @@ class Ledger:
         Where finished patches lie; its number of slots is the bound.
     alone : bool
         Whether each job is one patch, which any worker may make.
+
+    Attributes
+    ----------
+    keeps_order : bool
+        Whether patches that are asked for from now on may lie as their volumes do.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Ledger:
         self._next: Job | None = None
         self._loads: list[int] = []
         self._due = (0, 0)
+        self.keeps_order = False
         self.running: dict[int, Running] = {}
         self.ready: dict[tuple[int, int], Patch] = {}
 
@@ -159,7 +165,7 @@ class Ledger:
                 self._free.append(slot)
             else:
                 read = partial(self._memory.frame, self._memory.frame_of(slot))
-                self.ready[key] = finished_patch(running, done, slot, read)
+                self.ready[key] = finished_patch(running, done, slot, read, event.orders)
         self._forget_if_done(running)
 
     def split(self, running: Running, place: int) -> Running:
@@ -342,7 +348,7 @@ class Ledger:
     def _cut(self, running: Running, grants: list[Grant]) -> Cut:
         frame_of = self._memory.frame_of
         patches = tuple((place, patch, frame_of(slot)) for place, patch, slot in grants)
-        return Cut(running.job.number, patches, self._memory.slot_bytes)
+        return Cut(running.job.number, patches, self._memory.slot_bytes, self.keeps_order)
 
     def _send_later(self, worker: int, command: Command) -> None:
         self._outbox.setdefault(worker, []).append(command)

@@ -9,18 +9,20 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing import reduction
 from typing import Any, Final, NamedTuple, final
 
 import numpy as np
 
-from voxloom.io import Array, Shape4, file_state, files_of
+from voxloom._errors import VoxloomError
+from voxloom.geometry import Box
+from voxloom.io import Array, NiftiSource, Shape4, file_state, files_of
 from voxloom.loading._memory import available_bytes
 from voxloom.loading._slots import open_nameless_file
-from voxloom.loading._window import Bytes, map_privately, round_up
-from voxloom.patches import c_order_pieces
+from voxloom.loading._window import Bytes, map_privately, map_to_fill, round_up
+from voxloom.patches import copy_box
 from voxloom.subjects import Image, Subject
 
 if sys.platform != "win32":
@@ -29,6 +31,7 @@ if sys.platform != "win32":
 _WORD: Final = 8
 """Bytes of the number that says how much is taken."""
 _PATIENCE_S: Final = 0.05
+_PATCH_ORDER: Final = (0, 1, 2, 3)
 
 
 class StoredVolume(NamedTuple):
@@ -143,12 +146,9 @@ class MemoryCache:
                 return {}, None
             states[name] = state
         for name, state in states.items():
-            arrays[name] = images[name].read_own()
-            with suppress(OSError):  # somebody is at it, or there is less memory than was said
-                volume = self._write(name, state, arrays[name], as_decoded)
-                if volume is not None:
-                    arrays[name] = self._view(volume)
-                    stored.append(volume)
+            arrays[name], volume = self._decode(name, state, images[name], as_decoded)
+            if volume is not None:
+                stored.append(volume)
         return arrays, tuple(stored)
 
     def close(self) -> None:
@@ -160,46 +160,80 @@ class MemoryCache:
         self._fd = -1 if fd is None else fd
         self._let_go = weakref.finalize(self, _close, fd)
 
-    def _write(self, name: str, state: str, voxels: Array, as_decoded: bool) -> StoredVolume | None:
-        """Keep voxels, if there is room for them, and memory."""
-        offset = self._reserve(voxels.nbytes)
+    def _decode(
+        self, name: str, state: str, image: Image, as_decoded: bool
+    ) -> tuple[Array, StoredVolume | None]:
+        """Return the voxels of an image, and where they are kept; None where they are not."""
+        given = _to_write(image)
+        try:
+            volume = self._write(name, state, given, as_decoded)
+            if volume is not None:
+                return self._view(volume), volume
+        except VoxloomError:  # the file cannot be decoded
+            raise
+        except OSError:  # somebody is at it, or there is less memory than was said
+            pass
+        return image.read_own() if isinstance(given, NiftiSource) else given, None
+
+    def _write(
+        self, name: str, state: str, voxels: Array | NiftiSource, as_decoded: bool
+    ) -> StoredVolume | None:
+        """Keep voxels, or decode those that are to be kept, if there is room for them."""
+        size = math.prod(voxels.shape) * voxels.dtype.itemsize
+        offset = self._reserve(size)
         if offset is None:
             return None
-        order: tuple[int, ...] = 0, 1, 2, 3
-        pieces: Iterable[memoryview] = c_order_pieces(voxels)
-        if as_decoded:
-            order = tuple(sorted(order, key=lambda axis: -abs(voxels.strides[axis])))
-            pieces = c_order_pieces(np.ascontiguousarray(voxels.transpose(order)))
-        place = offset
-        for piece in pieces:
-            left = piece
-            while left:
-                count = os.pwrite(self._fd, left, place)
-                left, place = left[count:], place + count
+        try:
+            memory = map_to_fill(self._fd, offset, size)
+            order = _fill(memory, voxels, as_decoded)
+        except BaseException:
+            self._give_back(offset, size)
+            raise
         channels, w, h, d = voxels.shape
         return StoredVolume(name, state, offset, (channels, w, h, d), order, voxels.dtype.str)
 
     def _reserve(self, size: int) -> int | None:
-        """Return where so many bytes may be written, by nobody else.
-
-        How much is taken stands on the first page. Nobody waits there for long: another process
-        may have been stopped just then.
-        """
+        """Return where so many bytes may be written, by nobody else; None if there is no room."""
         free = available_bytes()
         if free is not None and free < 2 * size:
             return None
-        with ExitStack() as unlock:
-            if not self._lock.acquire(timeout=_PATIENCE_S):
+        with self._counting():
+            offset = self._first_free()
+            fin = offset + round_up(size, mmap.PAGESIZE)
+            if fin - mmap.PAGESIZE > self._limit:
                 return None
-            unlock.callback(self._lock.release)
+            self._set_first_free(fin)
+        return offset
+
+    def _give_back(self, offset: int, size: int) -> None:
+        """Let others have room that was reserved, if nobody reserved more since."""
+        with suppress(OSError), self._counting():
+            if self._first_free() == offset + round_up(size, mmap.PAGESIZE):
+                self._set_first_free(offset)
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        """Have the number on the first page, which says what is free, for oneself.
+
+        Nobody waits there for long: another process may have been stopped just then. A
+        BlockingIOError is raised instead.
+        """
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            raise BlockingIOError
+        try:
             _lock_first_page(self._fd)
-            unlock.callback(fcntl.lockf, self._fd, fcntl.LOCK_UN, _WORD)
-            taken = int.from_bytes(os.pread(self._fd, _WORD, 0), "little")
-            fin = taken + round_up(size, mmap.PAGESIZE)
-            if fin > self._limit:
-                return None
-            os.pwrite(self._fd, fin.to_bytes(_WORD, "little"), 0)
-        return mmap.PAGESIZE + taken
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._fd, fcntl.LOCK_UN, _WORD)
+        finally:
+            self._lock.release()
+
+    def _first_free(self) -> int:
+        return mmap.PAGESIZE + int.from_bytes(os.pread(self._fd, _WORD, 0), "little")
+
+    def _set_first_free(self, offset: int) -> None:
+        os.pwrite(self._fd, (offset - mmap.PAGESIZE).to_bytes(_WORD, "little"), 0)
 
     def _view(self, volume: StoredVolume) -> Array:
         return volume.lie_in(map_privately(self._fd, volume.offset, volume.nbytes))
@@ -210,6 +244,46 @@ class MemoryCache:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._limit, self._lock = state["limit"], threading.Lock()
         self._hold(None if state["fd"] is None else state["fd"].detach())
+
+
+def _to_write(image: Image) -> Array | NiftiSource:
+    """Return what decodes into memory that is given, or else the voxels in memory of their own."""
+    source = image.source
+    if isinstance(source, NiftiSource) and source.unpacks_to_map and source.dtype == image.dtype:
+        return source
+    return image.read_own()
+
+
+def _fill(memory: Bytes, voxels: Array | NiftiSource, as_decoded: bool) -> tuple[int, ...]:
+    """Write voxels into memory, decoded there if need be; return their axes as they lie."""
+    if as_decoded:
+        return _fill_as_decoded(memory, voxels)
+    turned = memory.view(voxels.dtype).reshape(voxels.shape)
+    for channel, first, slab in _slabs_of(voxels):
+        w, h, d = slab.shape
+        out = turned[channel : channel + 1, :, :, first : first + d]
+        copy_box(slab[None], Box((0, 0, 0), (w, h, d)), out)
+    return _PATCH_ORDER
+
+
+def _fill_as_decoded(memory: Bytes, voxels: Array | NiftiSource) -> tuple[int, ...]:
+    if isinstance(voxels, NiftiSource):
+        return _order_of(voxels.decode_into(lambda _: memory))
+    order = _order_of(voxels)
+    lying = memory.view(voxels.dtype).reshape([voxels.shape[axis] for axis in order])
+    np.copyto(lying, voxels.transpose(order))
+    return order
+
+
+def _slabs_of(voxels: Array | NiftiSource) -> Iterable[tuple[int, int, Array]]:
+    if isinstance(voxels, NiftiSource):
+        return voxels.slabs()
+    return [(number, 0, channel) for number, channel in enumerate(voxels)]
+
+
+def _order_of(voxels: Array) -> tuple[int, ...]:
+    """Return the axes as they lie in memory, the slowest first."""
+    return tuple(sorted(_PATCH_ORDER, key=lambda axis: -abs(voxels.strides[axis])))
 
 
 def _is_as_stored(subject: Subject, volume: StoredVolume) -> bool:

@@ -35,11 +35,15 @@ class Open(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """Cut patches of an opened job into frames of memory: ``(place, patch, frame)`` each."""
+    """Cut patches of an opened job into frames of memory: ``(place, patch, frame)`` each.
+
+    `keeps_order` says that they may lie as their volumes do; otherwise they are in C order.
+    """
 
     job: int
     patches: tuple[tuple[int, int, int], ...]
     slot_bytes: int
+    keeps_order: bool = False
 
 
 class Drop(NamedTuple):
@@ -81,12 +85,13 @@ class Finished(NamedTuple):
 
 
 class Made(NamedTuple):
-    """Patches of a job are finished."""
+    """Patches of a job are finished; `orders` says how their images lie, if not in C order."""
 
     job: int
     patches: tuple[Finished, ...]
     seconds: dict[str, float]
     span: Span = (0.0, 0.0)
+    orders: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,14 @@ from voxloom._errors import QueueMemoryError
 from voxloom.geometry import Shape3
 from voxloom.io import Array, Shape4
 from voxloom.loading._memory import check_room
-from voxloom.loading._window import Bytes, Windows, can_map, map_side_by_side, round_up
+from voxloom.loading._window import (
+    POPULATE_WRITE,
+    Bytes,
+    Windows,
+    can_map,
+    map_side_by_side,
+    round_up,
+)
 from voxloom.subjects import Image, Subject
 
 _ALIGNMENT: Final = 64
@@ -34,17 +41,20 @@ _LARGE: Final = 16 * mmap.PAGESIZE
 # batches own.
 _SPARE: Final = 2
 _PARTS_KEPT: Final = 4  # for each slot: as many images come without making windows anew
-_POPULATE_WRITE: Final = 23  # MADV_POPULATE_WRITE, Linux 5.14
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where the voxels of one image lie in a slot: ``(C, w, h, d)`` in C order."""
+    """Where the voxels of one image lie in a slot: ``(C, w, h, d)``, with `order` C or F.
+
+    In C order the last axis is the fastest, in F order that of w; channels lie one after the other.
+    """
 
     name: str
     shape: tuple[int, int, int, int]
     dtype: str
     offset: int
+    order: str = "C"
 
     @property
     def nbytes(self) -> int:
@@ -90,6 +100,18 @@ class Layout:
             offset = round_up(field.offset + field.nbytes, _ALIGNMENT)
         return cls(tuple(fields), offset)
 
+    @property
+    def orders(self) -> str:
+        """The memory order of each image: a letter each."""
+        return "".join(field.order for field in self.fields)
+
+    def in_orders(self, orders: str) -> Layout:
+        """Return the layout of patches whose images have these memory orders."""
+        fields = (
+            replace(field, order=order) for field, order in zip(self.fields, orders, strict=True)
+        )
+        return replace(self, fields=tuple(fields))
+
     def views(self, memory: Bytes) -> dict[str, Array]:
         """Return the arrays of the patch that lies in `memory`, without copying.
 
@@ -100,7 +122,21 @@ class Layout:
 
 def _view(memory: Bytes, field: Field) -> Array:
     voxels = memory[..., field.offset : field.offset + field.nbytes].view(field.dtype)
-    return voxels.reshape(*memory.shape[:-1], *field.shape)
+    return in_order(voxels.reshape(*memory.shape[:-1], *field.shape), field.order)
+
+
+def in_order(memory: Array, order: str) -> Array:
+    """Return a view ``(..., w, h, d)`` in C or F order over contiguous memory of that shape.
+
+    Examples
+    --------
+    >>> in_order(np.arange(8).reshape(2, 2, 2), "F")[:, 0, 0].tolist()
+    [0, 1]
+    """
+    if order == "C":
+        return memory
+    *front, w, h, d = memory.shape
+    return memory.reshape(*front, d, h, w).swapaxes(-1, -3)
 
 
 class SlotMemory:
@@ -215,9 +251,10 @@ class SlotMemory:
         return map_side_by_side(self._fd, starts, self.slot_bytes)
 
     def can_show(self, field: Field) -> bool:
-        """Tell whether an image of several patches can be shown side by side, without a copy."""
+        """Tell whether an image of several patches can be shown as one in C order, uncopied."""
         return (
             self._fd >= 0
+            and field.order == "C"
             and can_map(self.slot_bytes)
             and can_map(field.nbytes)
             and field.offset % mmap.PAGESIZE == 0
@@ -240,7 +277,7 @@ class SlotMemory:
         self._touched.add(number)
         if self._mapping is not None and sys.platform == "linux":
             with contextlib.suppress(OSError):  # an older system
-                self._mapping.madvise(_POPULATE_WRITE, number * self.slot_bytes, self.slot_bytes)
+                self._mapping.madvise(POPULATE_WRITE, number * self.slot_bytes, self.slot_bytes)
 
     def _rounded(self, slot_bytes: int) -> int:
         if self._fd < 0 or slot_bytes < _LARGE:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import numpy as np
 import torch
 
 from voxloom.io import Array
+from voxloom.loading._device import Unturned
 from voxloom.loading._lending import Claim, Lender
 from voxloom.loading._running import Patch
-from voxloom.loading._slots import Field, Layout
+from voxloom.loading._slots import Field, Layout, in_order
 
 
 class BatchVoxels(Protocol):
@@ -20,7 +22,7 @@ class BatchVoxels(Protocol):
     def add(self, patch: Patch) -> None:
         """Take the next patch; it may be released after that."""
 
-    def tensors(self) -> dict[str, torch.Tensor]:
+    def tensors(self) -> Mapping[str, torch.Tensor | Unturned]:
         """Return the voxels by the name of the image, ``(B, C, w, h, d)``."""
 
 
@@ -31,14 +33,12 @@ class CopiedVoxels:
     ----------
     size : int
         Number of patches.
-    pinned : bool
-        Whether that is page-locked memory, from which a GPU reads fastest.
     without : collection of str
         Images that are left out.
     """
 
-    def __init__(self, size: int, *, pinned: bool = False, without: Collection[str] = ()) -> None:
-        self._size, self._pinned, self._without = size, pinned, without
+    def __init__(self, size: int, *, without: Collection[str] = ()) -> None:
+        self._size, self._without = size, without
         self._tensors: dict[str, torch.Tensor] = {}
         self._rooms: dict[str, Array] = {}
         self._count = 0
@@ -57,9 +57,45 @@ class CopiedVoxels:
 
     def _room(self, name: str, array: Array) -> Array:
         if name not in self._rooms:
-            self._tensors[name] = _room(array, self._size, self._pinned)
+            self._tensors[name] = _room(array, self._size)
             self._rooms[name] = self._tensors[name].numpy()
         return self._rooms[name]
+
+
+class UnturnedVoxels:
+    """Copies each patch as it lies, for a device that turns them.
+
+    Parameters
+    ----------
+    size : int
+        Number of patches.
+    pinned : bool
+        Whether to copy into page-locked memory, from which a GPU reads fastest.
+    """
+
+    def __init__(self, size: int, *, pinned: bool) -> None:
+        self._size, self._pinned = size, pinned
+        self._tensors: dict[str, torch.Tensor] = {}
+        self._orders: defaultdict[str, str] = defaultdict(str)
+        self._count = 0
+
+    def add(self, patch: Patch) -> None:
+        """Copy the next patch."""
+        arrays = patch.voxels
+        for field in patch.layout.fields:
+            array = arrays[field.name]
+            if field.name not in self._tensors:
+                self._tensors[field.name] = _room(array, self._size, self._pinned)
+            room = self._tensors[field.name][self._count].numpy()
+            np.copyto(in_order(room, field.order), array)
+            self._orders[field.name] += field.order
+        self._count += 1
+
+    def tensors(self) -> Mapping[str, Unturned]:
+        """Return the voxels by the name of the image, with the order of each patch."""
+        return {
+            name: Unturned(tensor, self._orders[name]) for name, tensor in self._tensors.items()
+        }
 
 
 class OwnedVoxels:
@@ -143,7 +179,7 @@ class ShownVoxels:
         return self._tensors
 
 
-def _room(array: Array, size: int, pinned: bool) -> torch.Tensor:
+def _room(array: Array, size: int, pinned: bool = False) -> torch.Tensor:
     shape = (size, *array.shape)
     if not pinned:  # NumPy asks for huge pages: filling torch's own costs half as much again
         return torch.from_numpy(np.empty(shape, array.dtype))

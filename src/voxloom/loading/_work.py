@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from voxloom._random import Stream
 from voxloom.geometry import Box, Index3, Shape3
@@ -25,7 +26,7 @@ from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import Layout
 from voxloom.loading._stages import StageClock, StageError
 from voxloom.loading._window import Bytes
-from voxloom.patches import GridSampler, PatchSampler, copy_image_box
+from voxloom.patches import GridSampler, PatchSampler, copy_image_box, is_first_axis_fastest
 from voxloom.subjects import Subject, SubjectsDataset, as_subject, lazy_copy, load_copy
 
 
@@ -59,7 +60,7 @@ class WorkSpec:
     revisits: Revisits | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Opened:
     """A subject that is ready to be cut.
 
@@ -98,6 +99,7 @@ class Workshop:
     ) -> None:
         self._spec, self._cache = spec, cache
         self._clock = StageClock(enter)
+        self._as_stored: WeakKeyDictionary[Opened, Layout] = WeakKeyDictionary()
         if self.changes_patches:  # its patches have tensors; brought in later, torch counts as crop
             importlib.import_module("torch")
 
@@ -150,10 +152,10 @@ class Workshop:
         """Return where a patch of the subject lies."""
         return self._clock.run("locate", lambda: self._box(opened, patch, epoch))
 
-    def cut(self, opened: Opened, box: Box, memory: Bytes) -> None:
-        """Write the patch in `box` into `memory`, laid out as `opened.layout` says."""
+    def cut(self, opened: Opened, box: Box, memory: Bytes, layout: Layout | None = None) -> None:
+        """Write the patch in `box` into `memory`, laid out as `layout` says, or `opened.layout`."""
         images = opened.subject.get_images_dict(intensity_only=False)
-        views = opened.layout.views(memory)
+        views = (opened.layout if layout is None else layout).views(memory)
         mode = self._spec.sampler.padding_mode
 
         def copy() -> None:
@@ -181,6 +183,15 @@ class Workshop:
     def pack(self, changed: ChangedPatch, box: Box) -> Changed:
         """Return what crosses to the trainer beside the voxels of a changed patch."""
         return self._clock.run("patch transform", lambda: changed.pack(box.size))
+
+    def layout_as_stored(self, opened: Opened) -> Layout:
+        """Return the layout of patches that lie as their volumes do, so that none is turned."""
+        if opened not in self._as_stored:
+            self._as_stored[opened] = opened.layout
+            if not self.changes_patches:
+                with suppress(Exception):  # whatever is wrong, cutting says it better
+                    self._as_stored[opened] = _as_stored(opened)
+        return self._as_stored[opened]
 
     def layout(self, opened: Opened, job: Job) -> Layout:
         """Return what the patches of a job look like, going by its first where they change.
@@ -301,6 +312,12 @@ def count_cacheable(dataset: Any) -> int:
 def _is_plain(dataset: Any) -> bool:
     """Tell whether a data set is ours, so that its steps can be taken one by one."""
     return type(dataset).__getitem__ is SubjectsDataset.__getitem__
+
+
+def _as_stored(opened: Opened) -> Layout:
+    images = opened.subject.get_images_dict(intensity_only=False).values()
+    orders = ["F" if is_first_axis_fastest(image) else "C" for image in images]
+    return opened.layout.in_orders("".join(orders))
 
 
 def _decode(subject: Subject, voxels: Mapping[str, Array]) -> Subject:

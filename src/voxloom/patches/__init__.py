@@ -1,7 +1,7 @@
 """Where to cut patches, and the one place that cuts them."""
 
 from voxloom.patches._aggregator import GridAggregator
-from voxloom.patches._cut import copy_box, copy_image_box, cut
+from voxloom.patches._cut import copy_box, copy_image_box, cut, is_first_axis_fastest
 from voxloom.patches._grid import Grid, grid_locations
 from voxloom.patches._grid_sampler import GridSampler
 from voxloom.patches._label import LabelSampler
@@ -29,6 +29,7 @@ __all__ = [
     "cut",
     "give_memory",
     "grid_locations",
+    "is_first_axis_fastest",
     "kept_memory",
     "load_index",
     "parse_padding_mode",

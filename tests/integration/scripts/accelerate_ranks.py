@@ -12,7 +12,8 @@ from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom.adapters import PatchLoader
 
 
-def main(folder: Path) -> None:
+def train(folder: Path, name: str) -> Accelerator:
+    """Train for an epoch and save after the first step; or for what is left of it, if saved."""
     accelerator = Accelerator(cpu=True)
     images = [ScalarImage(tensor=np.full((1, 8, 8, 8), n, np.float32)) for n in range(6)]
     subjects = [Subject(t1=image, number=n) for n, image in enumerate(images)]
@@ -25,21 +26,23 @@ def main(folder: Path) -> None:
     assert same is loader
     accelerator.register_for_checkpointing(loader)
     state = folder / "state"
-    is_first_run = not state.exists()
-    accelerator.wait_for_everyone()
-    if not is_first_run:
+    if name == "resumed":
         accelerator.load_state(str(state))
     seen = []
     for step, batch in enumerate(loader):
         accelerator.backward(model(batch["t1"]["data"].flatten(1)).mean())
         optimizer.step()
         seen.append([batch["number"].tolist(), batch["location"].tolist()])
-        if is_first_run and step == 0:
+        if name == "first" and step == 0:
             accelerator.save_state(str(state))
-    name = f"{'first' if is_first_run else 'resumed'}-{accelerator.process_index}.json"
-    (folder / name).write_text(json.dumps(seen))
+    (folder / f"{name}-{accelerator.process_index}.json").write_text(json.dumps(seen))
     accelerator.wait_for_everyone()  # a rank that leaves early takes the other's connection along
-    accelerator.end_training()
+    return accelerator
+
+
+def main(folder: Path) -> None:
+    train(folder, "first")
+    train(folder, "resumed").end_training()
 
 
 if __name__ == "__main__":

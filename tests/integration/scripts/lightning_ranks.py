@@ -1,6 +1,7 @@
-"""Two ranks that Lightning starts itself, with a queue that was made before there were ranks."""
+"""Two ranks that Lightning starts itself, with queues that were made before there were ranks."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class Model(lightning.LightningModule):
 class PlainModule(lightning.LightningDataModule):
     def __init__(self, kind: str) -> None:
         super().__init__()
+        torch.manual_seed(0)  # all queues, on both ranks, are of one seed
         images = [ScalarImage(tensor=np.full((1, 8, 8, 8), n, np.float32)) for n in range(6)]
         subjects = [Subject(t1=image, number=n) for n, image in enumerate(images)]
         dataset = SubjectsDataset(subjects)
@@ -51,9 +53,10 @@ class PlainModule(lightning.LightningDataModule):
         self.queue.load_state_dict(state_dict)
 
 
-def main(kind: str, folder: Path) -> None:
+def train(data: PlainModule, name: str, folder: Path, checkpoint: Path | None = None) -> None:
+    """Train for two epochs, or for what a checkpoint leaves of them, and tell what was seen."""
     torch.manual_seed(0)
-    model, keep = Model(), ModelCheckpoint(folder, every_n_train_steps=1, save_top_k=-1)
+    model, keep = Model(), ModelCheckpoint(folder / name, every_n_train_steps=1, save_top_k=-1)
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=2,
@@ -65,16 +68,24 @@ def main(kind: str, folder: Path) -> None:
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    data = PlainModule(kind)
-    checkpoint = next(folder.glob("*step=4.ckpt"), None)
     trainer.fit(model, datamodule=data, ckpt_path=checkpoint)
     data.queue.close()
-    (folder / f"{kind}-{trainer.global_rank}.json").write_text(json.dumps(model.seen))
+    (folder / f"{name}-{trainer.global_rank}.json").write_text(json.dumps(model.seen))
     trainer.strategy.barrier()  # the first rank ends the test, which reads what both wrote
+    os.environ.setdefault("LOCAL_RANK", "0")  # the other rank is there: none is started again
+
+
+def main(folder: Path) -> None:
+    whole = {kind: PlainModule(kind) for kind in ("workers", "loader", "plain")}
+    rest = {kind: PlainModule(kind) for kind in ("loader", "plain")}
+    for kind, data in whole.items():
+        train(data, kind, folder)
+    for kind, data in rest.items():
+        train(data, f"{kind}-rest", folder, next((folder / kind).glob("*step=4.ckpt")))
 
 
 if __name__ == "__main__":
     from leaving import leave
 
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(Path(sys.argv[1]))
     leave()

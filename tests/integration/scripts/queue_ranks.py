@@ -43,10 +43,11 @@ def show(batch: dict) -> list:
             batch["t1"]["data"].double().sum(dim=(1, 2, 3, 4)).tolist()]  # fmt: skip
 
 
-def main(kind: str, folder: Path, marks: Path, state: Path) -> None:
-    dist.init_process_group("gloo")
+def run(kind: str, folder: Path) -> None:
     rank, world = dist.get_rank(), dist.get_world_size()
     torch.manual_seed(100 + rank)  # no seed is given: ranks have to agree on one
+    state, marks = folder / "state.json", folder / f"marks-{kind}-{world}"
+    marks.mkdir(exist_ok=True)
     options: dict = {"lanes": 4}
     if kind == "sampler":
         sampler = DistributedSampler(range(SUBJECTS), num_replicas=world, rank=rank, seed=3)
@@ -65,8 +66,10 @@ def main(kind: str, folder: Path, marks: Path, state: Path) -> None:
         if kind == "stop":
             state.write_text(json.dumps(queue.state_dict()))
     queue.close()
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(Path, sys.argv[2:]))
+    dist.init_process_group("gloo")
+    for each in sys.argv[2:]:
+        run(each, Path(sys.argv[1]))
+    dist.destroy_process_group()
