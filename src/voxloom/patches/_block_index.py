@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeGuard, final
+from typing import Any, Final, final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +25,12 @@ from voxloom.patches._block_rows import BlockRows
 from voxloom.patches._label_counter import LabelCounter
 from voxloom.patches._mass import LabelVoxels, Mass, Weights
 from voxloom.patches._voxels import Voxels, parts_of
+from voxloom.patches._weight_sums import sum_weights
 
 BLOCK: Final = 8
 """Length of a block along each axis, in voxels."""
 
-_SLAB_VOXELS: Final = 2**18  # a slab and its masses stay in the second-level cache; half of
-_SLAB_WEIGHTS: Final = 2**17  # that where these are float64
-_COLUMNS: Final = 2**18  # sums along the slowest axis that are added up together, in few calls
+_SLAB_VOXELS: Final = 2**18  # a slab and its masses stay in the second-level cache
 _THREAD_WEIGHTS: Final = 2**21  # fewer are added up before a thread began; labels always are
 
 
@@ -240,7 +239,7 @@ def _sums(array: Array, masses: Sequence[Mass]) -> list[npt.NDArray[Any]]:
 
     weighs = any(map(_weighs, masses))
     number = min(count_threads(), 1 + array[0].size // _THREAD_WEIGHTS) if weighs else 1
-    share = max(math.ceil(blocks[0] / number), 1)
+    share = math.ceil(blocks[0] / number)
     firsts = range(0, blocks[0], share)
     if number == 1:
         add(0, blocks[0])
@@ -254,15 +253,20 @@ def _sums(array: Array, masses: Sequence[Mass]) -> list[npt.NDArray[Any]]:
 
 def _add_blocks(view: Array, masses: Sequence[Mass], sums: list[npt.NDArray[Any]]) -> None:
     """Write the sums over the blocks of a view, slowest axis first, into a table for each mass."""
-    counted, summed = _split(masses, view.dtype)
-    counter = LabelCounter([label for _, label in counted], BLOCK) if counted else None
+    counted, compared = _split(masses, view.dtype)
     with np.errstate(over="ignore"):  # found in the sums of all
-        for place, slab, scratch in _slabs(view, masses):
-            for n, mass in summed:
-                sums[n][place] = _sum_blocks(mass, slab, scratch[mass.dtype])
-            if counter is not None:
-                for (n, _), counts in zip(counted, counter.count(slab[0]), strict=True):
-                    sums[n][place] = counts
+        for mass, table in zip(masses, sums, strict=True):
+            if isinstance(mass, Weights):
+                sum_weights(mass, view, table, BLOCK)
+    if not counted and not compared:
+        return
+    counter = LabelCounter([label for _, label in counted], BLOCK) if counted else None
+    for place, slab, scratch in _slabs(view):
+        for n, mass in compared:
+            sums[n][place] = _count_blocks(mass, slab, scratch)
+        if counter is not None:
+            for (n, _), counts in zip(counted, counter.count(slab[0]), strict=True):
+                sums[n][place] = counts
 
 
 def _dtype_of_sums(mass: Mass) -> type[np.float64 | np.uint16]:
@@ -272,74 +276,46 @@ def _dtype_of_sums(mass: Mass) -> type[np.float64 | np.uint16]:
 def _split(
     masses: Sequence[Mass], dtype: np.dtype[Any]
 ) -> tuple[list[tuple[int, int]], list[tuple[int, Mass]]]:
-    """Return the labels that are counted together, and the masses that are summed in turn."""
+    """Return the labels that are counted together, and the masses that are counted in turn."""
     labels = [(n, mass.label) for n, mass in enumerate(masses) if isinstance(mass, LabelVoxels)]
     if not LabelCounter.pays([label for _, label in labels], dtype):
         labels = []
     together = {n for n, _ in labels}
-    return labels, [(n, mass) for n, mass in enumerate(masses) if n not in together]
+    others = [(n, mass) for n, mass in enumerate(masses) if n not in together]
+    return labels, [(n, mass) for n, mass in others if not _weighs(mass)]
 
 
 def _weighs(mass: Mass) -> bool:
-    return mass.dtype.kind == "f"
+    return isinstance(mass, Weights)
 
 
-_Scratch = dict[np.dtype[Any], npt.NDArray[Any]]
-
-
-def _slabs(
-    view: Array, masses: Sequence[Mass]
-) -> Iterator[tuple[tuple[int, slice], Array, _Scratch]]:
+def _slabs(view: Array) -> Iterator[tuple[tuple[int, slice], Array, npt.NDArray[np.bool_]]]:
     """Yield slabs one block thick, with a scratch of whole blocks whose rim is zero."""
     _, slow, middle, fast = view.shape
     width = -(-fast // BLOCK) * BLOCK
-    if all(_is_added_as_read(mass, view) for mass in masses):
-        thick, voxels = 1, _COLUMNS
-    else:
-        thick = BLOCK
-        voxels = (_SLAB_WEIGHTS if any(map(_weighs, masses)) else _SLAB_VOXELS) // BLOCK
-    rows = min(_rows_of(voxels, width), -(-middle // BLOCK) * BLOCK)
-    scratch = {m.dtype: np.zeros((thick, rows, width), dtype=m.dtype) for m in masses}
+    rows = max(_SLAB_VOXELS // BLOCK // width // BLOCK, 1) * BLOCK
+    rows = min(rows, -(-middle // BLOCK) * BLOCK)
+    scratch = np.zeros((BLOCK, rows, width), dtype=np.bool_)
     for i in range(0, slow, BLOCK):
         for j in range(0, middle, rows):
             slab = view[:, i : i + BLOCK, j : j + rows]
             if slab.shape[1:3] != (BLOCK, rows):
-                for memory in scratch.values():
-                    memory.fill(0)
+                scratch.fill(False)
             first = j // BLOCK
             yield (i // BLOCK, slice(first, first + -(-slab.shape[2] // BLOCK))), slab, scratch
 
 
-def _rows_of(voxels: int, width: int) -> int:
-    """Return how many rows have so many voxels, in whole blocks."""
-    return max(voxels // width // BLOCK, 1) * BLOCK
-
-
-def _is_added_as_read(mass: Mass, view: Array) -> TypeGuard[Weights]:
-    """Tell whether voxels become weights while they are added: half the time of doing it before."""
-    return isinstance(mass, Weights) and len(view) == 1 and mass.scale == 1.0
-
-
-def _sum_blocks(mass: Mass, slab: Array, scratch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _count_blocks(
+    mass: Mass, slab: Array, scratch: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint16]:
     _, thick, rows, width = slab.shape
+    mass.fill(slab, scratch[:thick, :rows, :width])
     # 64 voxels fit a byte, 512 need two: each stage adds in the least that holds its sum.
-    part, whole = (np.float64, np.float64) if _weighs(mass) else (np.uint8, np.uint16)
-    if _is_added_as_read(mass, slab):
-        columns = scratch[0]
-        step = _rows_of(_SLAB_VOXELS // BLOCK, width)
-        for first in range(0, rows, step):
-            piece = slab[:, :, first : first + step]
-            mass.check(piece)
-            np.add.reduce(piece[0], axis=0, dtype=part, out=columns[first:rows][:step, :width])
-    else:
-        if isinstance(mass, Weights):
-            mass.check(slab)
-        mass.fill(slab, scratch[:thick, :rows, :width])
-        columns = np.add.reduce(scratch.view(part), axis=0, dtype=part)
-    bands = np.add.reduce(columns.reshape(-1, BLOCK, columns.shape[1]), axis=1, dtype=part)
+    columns = np.add.reduce(scratch.view(np.uint8), axis=0, dtype=np.uint8)
+    bands = np.add.reduce(columns.reshape(-1, BLOCK, columns.shape[1]), axis=1, dtype=np.uint8)
     pieces = bands.reshape(len(bands), -1, BLOCK)
-    sums: npt.NDArray[Any] = np.add.reduce(pieces, axis=2, dtype=whole)
-    return sums[: -(-rows // BLOCK)]
+    counts: npt.NDArray[np.uint16] = np.add.reduce(pieces, axis=2, dtype=np.uint16)
+    return counts[: -(-rows // BLOCK)]
 
 
 def _without_overflow(voxels: Voxels, index: BlockIndex, part: Box) -> BlockIndex:
