@@ -7,7 +7,6 @@ spare again. A trainer that keeps many batches gets the following ones as copies
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections import deque
 from typing import Final
@@ -20,10 +19,6 @@ from voxloom.loading._slots import Field, Layout, SlotMemory
 
 # The batch that the trainer works on, the one that is made meanwhile, and one that it still has.
 _BATCHES_LENT: Final = 3
-# The trainer still has one batch in its hands when it is given the next, until it is given a core.
-# So long it is waited for, once, before there is memory for a third.
-_MOMENT_S: Final = 0.1
-_LOOK_EVERY_S: Final = 0.0005
 
 
 class Claim:
@@ -56,15 +51,12 @@ class Lender:
         self._memory = memory
         self._spare: deque[int] = deque()
         self._made = 0
-        self._is_patient = True
 
     def claim(self, count: int) -> Claim | None:
         """Return a claim on `count` frames to come, or None if patches must be copied.
 
         That is where the trainer keeps too many batches, or there is no memory for spare frames.
         """
-        if self._is_patient and self._made >= (_BATCHES_LENT - 1) * count:
-            self._is_patient = self._wait_for(count)
         missing = count - len(self._spare)
         if missing > 0 and self._made + missing <= _BATCHES_LENT * count:
             made = self._memory.grow(missing)
@@ -75,13 +67,6 @@ class Lender:
         claim = Claim()
         weakref.finalize(claim, self._spare.extend, claim.frames).atexit = False
         return claim
-
-    def _wait_for(self, count: int) -> bool:
-        """Give the trainer a moment to let go of a batch, and tell whether it did."""
-        deadline = time.monotonic() + _MOMENT_S
-        while len(self._spare) < count and time.monotonic() < deadline:
-            time.sleep(_LOOK_EVERY_S)
-        return len(self._spare) >= count
 
     def is_whole(self, field: Field) -> bool:
         """Tell whether an image is made of whole pages, so that it needs no copy."""
