@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxloom import LabelMap, LabelSampler, Queue, ScalarImage, Subject, SubjectsDataset
-from voxloom.io import NiftiSource, _file_state
+from voxloom._errors import VolumeReadError
+from voxloom.io import NiftiSource, _file_state, _nifti, write_nifti
 from voxloom.loading import _memory, _memory_cache
 from voxloom.loading._memory_cache import MemoryCache, to_store
 
@@ -215,6 +216,39 @@ def test_what_comes_back_is_what_was_stored(
         assert (cache._view(volume) == voxels).all()
     finally:
         cache.close()
+
+
+@pytest.mark.parametrize("as_decoded", [False, True])
+def test_a_file_of_several_channels_is_kept_as_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_decoded: bool
+) -> None:
+    """Pieces that are turned one by one end within a channel, and with it."""
+    monkeypatch.setattr(_nifti, "_SLAB_BYTES", 1)
+    monkeypatch.setattr(_nifti, "_LEAST_SLICES", 4)
+    voxels = np.random.default_rng(0).integers(-500, 500, (3, 5, 6, 7), dtype=np.int16)
+    path = write_nifti(tmp_path / "t1.nii.gz", voxels)
+    cache = MemoryCache(1 << 20)
+    arrays, stored = cache.store({"t1": ScalarImage(path)}, as_decoded=as_decoded)
+    assert stored
+    assert (arrays["t1"] == voxels).all()
+    cache.close()
+
+
+@pytest.mark.parametrize("as_decoded", [False, True])
+def test_a_damaged_file_takes_no_room(
+    subjects: list[Subject], tmp_path: Path, as_decoded: bool
+) -> None:
+    whole = Path(subjects[0].t1.path)
+    damaged = tmp_path / "cut.nii.gz"
+    damaged.write_bytes(whole.read_bytes()[:-100])
+    cache = MemoryCache(2 * IMAGE_BYTES)
+    for _ in range(3):
+        with pytest.raises(VolumeReadError, match=r"cut\.nii\.gz"):
+            cache.store({"t1": ScalarImage(damaged)}, as_decoded=as_decoded)
+    _, stored = cache.store(to_store(subjects[0]), as_decoded=as_decoded)
+    assert stored is not None
+    assert len(stored) == 2
+    cache.close()
 
 
 def test_nobody_waits_for_whoever_holds_the_lock(subjects: list[Subject]) -> None:
