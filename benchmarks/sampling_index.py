@@ -15,7 +15,7 @@ import numpy as np
 from voxloom.geometry import Shape3
 from voxloom.io import Array
 from voxloom.patches import Draw, LabelSampler, WeightedSampler
-from voxloom.patches._block_index import BlockIndex, index_masses
+from voxloom.patches._block_index import BlockIndex, exact_dtype, index_masses
 from voxloom.patches._mass import Foreground, LabelVoxels, Weights
 from voxloom.subjects import SAMPLING_MAP, Image, LabelMap, Subject
 
@@ -56,13 +56,19 @@ def report(shape: Shape3, torchio_limit: int) -> None:
 
 def report_index(shape: Shape3, name: str, order: str, array: Array, cumsum_ms: float) -> None:
     index_ms = 1e3 * fastest(lambda: build(name, array), 3)
-    share = 100 * sum(index.sums.nbytes for index in build(name, array)) / array.nbytes
+    share = 100 * sum(map(bytes_of, build(name, array))) / array.nbytes
     what = f"{'x'.join(map(str, shape))} {name}"
     print(
         f"{what:36} {order}  {cumsum_ms:9.1f} {index_ms:9.1f} {cumsum_ms / index_ms:6.1f}"
         f" {share:12.2f} {draw_microseconds(prepare(name, array)):10.1f}",
         flush=True,
     )
+
+
+def bytes_of(index: BlockIndex) -> int:
+    """Return what an index takes, with the running sum over its rows that draws need."""
+    rows = index.rows
+    return rows.nbytes + rows.running(exact_dtype(index.mass)).nbytes
 
 
 def report_torchio(weights: Array, labels: Array) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from dicom_files import MR, dicom_bytes, write_series
+from dicom_files import MR, dicom_bytes, element, write_series
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom._errors import VolumeReadError
@@ -173,6 +173,17 @@ def test_a_slice_that_is_cut_is_named_when_it_is_opened(tmp_path: Path) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[:-8])
     with pytest.raises(VolumeReadError, match=r"-88\.dcm: is no DICOM slice that can be read"):
+        DicomSource(tmp_path)
+
+
+def test_a_slice_that_says_it_is_larger_is_named_before_memory_is_had(tmp_path: Path) -> None:
+    rows, claimed = (
+        element(0x00280010, "US", number.to_bytes(2, "little")) for number in (6, 60000)
+    )
+    content = dicom_bytes(noise("i2")[:, :, 0].T)
+    assert content.count(rows) == 1
+    (tmp_path / "1.dcm").write_bytes(content.replace(rows, claimed))
+    with pytest.raises(VolumeReadError, match=r"1\.dcm: .*600000 bytes of voxels, the file has 60"):
         DicomSource(tmp_path)
 
 

@@ -113,7 +113,7 @@ def plain_slice(path: str, header: ItkHeader, tags: Sequence[str]) -> PlainSlice
     Raises
     ------
     VolumeReadError
-        If the file ends before its voxels do.
+        If the file has fewer voxels than its header says.
     """
     kind, samples, colours, *numbers = (tag.strip("\0 ") for tag in tags)
     bits = [int(n) if n.isdecimal() else -1 for n in numbers[:4]]
@@ -125,6 +125,10 @@ def plain_slice(path: str, header: ItkHeader, tags: Sequence[str]) -> PlainSlice
     if scaling is None or native is None or (pixels := find_pixels(path)) is None:
         return None
     needed = math.prod(header.shape) * native.itemsize
+    if pixels.pixel_bytes < needed:  # before ITK takes the header's word
+        raise damaged(
+            path, f"the header says {needed} bytes of voxels, the file has {pixels.pixel_bytes}"
+        )
     is_identity = scaling == (1, 0)
     if (
         pixels.pixel_bytes != needed + needed % 2

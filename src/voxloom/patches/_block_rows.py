@@ -18,7 +18,7 @@ from voxloom.geometry import Box, Index3, Shape3
 
 _PIECE: Final = 2**18  # values looked at together: a bound on memory, and few calls
 
-Integers = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.signedinteger[Any]]
 
 
 @final
@@ -30,9 +30,9 @@ class BlockRows:
     ----------
     blocks : (X, Y, Z) tuple of int
         How many blocks there are along each axis.
-    starts, stops : (X * Y,) int64
+    starts, stops : (X * Y,) int32, or int64 where there are more values
         Where the values of each row begin and end in `values`.
-    firsts : (X * Y,) int64
+    firsts : (X * Y,) int32
         The place in its row of the first of them.
     values : (N,) array
         Sums over blocks; those that are not in a row are zero.
@@ -89,7 +89,14 @@ class BlockRows:
         held = int(stops[-1])
         if values.shape != (held,) or (firsts.astype(np.int64) + lengths > z).any():
             raise ValueError(f"{held} blocks in rows of {z} were expected, got {values.shape}")
-        return cls(blocks, stops - lengths, stops, firsts.astype(np.int64), values)
+        places = np.int32 if held <= np.iinfo(np.int32).max else np.int64
+        return cls(
+            blocks,
+            (stops - lengths).astype(places),
+            stops.astype(places),
+            firsts.astype(np.int32),
+            values,
+        )
 
     @property
     def lengths(self) -> Integers:
@@ -159,7 +166,7 @@ class BlockRows:
         place = slice(x, x + self.blocks[0]), slice(y, y + self.blocks[1])
         tables = []
         for part, shift in ((self.starts, 0), (self.stops, 0), (self.firsts, z)):
-            table = np.zeros(blocks[:2], np.int64)
+            table = np.zeros(blocks[:2], part.dtype)
             table[place] = part.reshape(self.blocks[:2]) + shift
             tables.append(table.ravel())
         return type(self)(blocks, tables[0], tables[1], tables[2], self.values)
