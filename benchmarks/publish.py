@@ -22,9 +22,7 @@ from measure.table import median_of
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 DOCS = HERE.parent / "docs"
-LOADERS = (
-    "voxloom", "voxloom-nothing-kept", "voxloom-all-kept", "voxloom-cache", "torchio", "monai"
-)  # fmt: skip
+LOADERS = "voxloom", "voxloom-nothing-kept", "voxloom-cache", "torchio", "monai"
 
 
 def main() -> None:

@@ -65,12 +65,6 @@ def build_voxloom_nothing_kept(pairs: Pairs, work: Workload) -> Epoch:
     return lambda: _data_of(queue.batches(work.batch_size))
 
 
-def build_voxloom_all_kept(pairs: Pairs, work: Workload) -> Epoch:
-    """The same with room in memory for all volumes."""
-    queue = _voxloom_queue(pairs, work, memory_cache=2**30)
-    return lambda: _data_of(queue.batches(work.batch_size))
-
-
 def build_voxloom_cache(pairs: Pairs, work: Workload) -> Epoch:
     """The same with a cache, whose folder is new: the first epoch writes decoded volumes to it."""
     import tempfile
@@ -265,7 +259,6 @@ def _monai_epochs(loader_class: Any, dataset: Any, work: Workload) -> Epoch:
 BUILDERS: dict[str, Callable[[Pairs, Workload], Epoch]] = {
     "voxloom": build_voxloom,
     "voxloom-nothing-kept": build_voxloom_nothing_kept,
-    "voxloom-all-kept": build_voxloom_all_kept,
     "voxloom-cache": build_voxloom_cache,
     "voxloom-dataloader": build_voxloom_dataloader,
     "voxloom-prepared": build_voxloom_prepared,

@@ -86,7 +86,7 @@ def _floors(floors: dict[str, Any]) -> str:
     return (
         f"Decoding and cropping alone would allow {floors['patches_per_s']:.0f} patches a second "
         "there, if every volume is decoded at each visit. By default 512 MiB of decoded volumes "
-        "stay in memory, with `memory_cache=0` none, and with `memory_cache=2**30` all. "
+        "stay in memory, here all, and with `memory_cache=0` none. "
         "`cache=folder` keeps them in a folder, which its first epoch writes."
     )
 

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 NAMES = {
     "voxloom": "voxloom",
     "voxloom-nothing-kept": "voxloom, none kept",
-    "voxloom-all-kept": "voxloom, all kept",
     "voxloom-cache": "voxloom, folder",
     "torchio": "TorchIO",
     "monai": "MONAI",
@@ -20,7 +19,6 @@ NAMES = {
 COLOURS = {
     "voxloom": "#0072B2",
     "voxloom-nothing-kept": "#999999",
-    "voxloom-all-kept": "#009E73",
     "voxloom-cache": "#56B4E9",
     "torchio": "#D55E00",
     "monai": "#E69F00",
@@ -28,7 +26,6 @@ COLOURS = {
 MARKS = {
     "voxloom": "o",
     "voxloom-nothing-kept": "x",
-    "voxloom-all-kept": "P",
     "voxloom-cache": "s",
     "torchio": "^",
     "monai": "D",
