@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -66,6 +66,46 @@ def test_an_epoch_without_patches_is_an_error_and_no_endless_search(
     subjects = changing.make_subjects(3, num_samples=[0, 2, 2])
     with pytest.raises(QueueError, match="leave no subject that gives any"):
         list(make_queue(subjects=subjects, subject_weights=[1, 0, 0], **options))
+
+
+class Rising:
+    """Gives one subject in its first epoch, and one more in each that follows."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.epoch + 1
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([number % 3 for number in range(len(self))])
+
+
+@pytest.mark.parametrize("options", [{}, {"num_workers": 1, "executor": "threads"}])
+@pytest.mark.parametrize("schedule", ["spread", "fill"])
+@pytest.mark.parametrize("seed", [None, 2, 4, 8])
+def test_an_epoch_that_is_longer_than_the_first_has_room(
+    make_queue: MakeQueue, options: dict[str, Any], schedule: str, seed: int | None
+) -> None:
+    """The first epoch decided how many slots there are, and a longer one waited for ever."""
+    who = {"subject_sampler": Rising()} if seed is None else {"subject_weights": [1, 1, 1]}
+    subjects = changing.make_subjects(3, num_samples=[1, 1, 9])
+    queue = make_queue(
+        max_length=18,
+        subjects=subjects,
+        schedule=schedule,
+        seed=seed,
+        shuffle_subjects=False,
+        **who,
+        **options,
+    )
+    for epoch in range(6):
+        expected = queue.plan(epoch).subjects.tolist()
+        numbers = [n for batch in queue.batches(2) for n in batch["number"].tolist()]
+        assert numbers == expected
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,13 @@ class Epochs:
         """Return how many patches of an epoch this rank puts out."""
         return self._length(None if self._visits is None else self._visits(epoch))
 
+    @property
+    def are_equally_long(self) -> bool:
+        """Whether it is sure that each epoch has as many patches as any other."""
+        if isinstance(self._visits, DrawnVisits):
+            return bool((self.counts == self.counts[0]).all())
+        return self._visits is None
+
     def _length(self, visits: Integers | None) -> int:
         total = self._total if visits is None else int(self.counts[visits].sum())
         per_lane = -(-total // self.share.lanes)

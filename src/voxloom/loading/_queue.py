@@ -420,6 +420,8 @@ class Queue(ObservedQueue):
         return as_subject(first, "item 0 of the data set")
 
     def _num_slots(self) -> int:
+        if not self._run.epochs.are_equally_long:  # a later epoch may need more than this one
+            return self.max_length
         return min(self.max_length, 2 * len(self))
 
     def _start(self) -> Dispatcher:
