@@ -420,9 +420,10 @@ class Queue(ObservedQueue):
         return as_subject(first, "item 0 of the data set")
 
     def _num_slots(self) -> int:
+        length = len(self)  # reads a subject_sampler: what is wrong with it is said at once
         if not self._run.epochs.are_equally_long:  # a later epoch may need more than this one
             return self.max_length
-        return min(self.max_length, 2 * len(self))
+        return min(self.max_length, 2 * length)
 
     def _start(self) -> Dispatcher:
         if self._is_closed:
