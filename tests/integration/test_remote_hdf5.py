@@ -1,19 +1,15 @@
 """HDF5 files on a real S3 server and a plain HTTP server: a patch costs the chunks it touches."""
 
-import http.server
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from object_server import ObjectServer
-from test_remote_http import FaultyHandler
+from test_remote_http import serve
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom._errors import VolumeNotFoundError, VolumeReadError
@@ -52,16 +48,8 @@ def stored(s3: ObjectServer, folder: Path) -> str:
 @pytest.fixture
 def server(folder: Path) -> Iterator[tuple[str, list[str], list[int]]]:
     """Serve the folder over HTTP: its address, the faults to come, and the bytes sent."""
-    faults: list[str] = []
-    sent: list[int] = []
-    handler: Any = type("Handler", (FaultyHandler,), {"faults": faults, "sent": sent})
-    made = partial(handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), made) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}", faults, sent
-        running.shutdown()
-        thread.join()
+    with serve(folder) as served:
+        yield served
 
 
 def chunk_bytes_of(path: Path, boxes: list[Box]) -> int:

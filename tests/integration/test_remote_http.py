@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,19 +78,26 @@ class FaultyHandler(http.server.SimpleHTTPRequestHandler):
         """Keep the test's output clean."""
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, list[str], list[int]]]:
-    write_zarr(tmp_path / "t1.zarr", VOXELS, AFFINE, chunk=16)
+@contextmanager
+def serve(folder: Path) -> Iterator[tuple[str, list[str], list[int]]]:
+    """Serve a folder over HTTP: its address, the faults to come, and the bytes sent."""
     faults: list[str] = []
     sent: list[int] = []
-    handler = type("Handler", (FaultyHandler,), {"faults": faults, "sent": sent})
-    made = partial(handler, directory=str(tmp_path))
+    handler: Any = type("Handler", (FaultyHandler,), {"faults": faults, "sent": sent})
+    made = partial(handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), made) as running:
         thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{running.server_port}/t1.zarr", faults, sent
+        yield f"http://127.0.0.1:{running.server_port}", faults, sent
         running.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, list[str], list[int]]]:
+    write_zarr(tmp_path / "t1.zarr", VOXELS, AFFINE, chunk=16)
+    with serve(tmp_path) as (address, faults, sent):
+        yield f"{address}/t1.zarr", faults, sent
 
 
 @pytest.mark.usefixtures("library")
