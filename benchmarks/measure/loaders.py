@@ -2,13 +2,14 @@
 
 Every builder imports its library inside, so that a process pays for one of them only.
 An epoch yields ``(image, labels, subjects)``: two tensors of (batch, channel, w, h, d), and
-the number of the subject that each patch of the batch comes from.
+the number of the subject that each patch of the batch comes from, which is no int before somebody
+asks: to convert it is no loader's work.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from measure.workload import LABELS, Workload
 
 Pairs = list[tuple[Path, Path]]
-Batch = tuple[Any, Any, list[int]]
+Batch = tuple[Any, Any, Iterable[Any]]
 Epoch = Callable[[], Iterator[Batch]]
 
 
@@ -114,8 +115,7 @@ def build_nnunet(pairs: Pairs, work: Workload) -> Epoch:
     def epoch() -> Iterator[Batch]:
         for _ in range(work.patches // work.batch_size):
             batch = next(batches)
-            numbers = [int(key.rpartition("_")[2]) for key in batch["keys"]]
-            yield batch["data"], batch["target"], numbers
+            yield batch["data"], batch["target"], [key.rpartition("_")[2] for key in batch["keys"]]
 
     return epoch
 
@@ -205,7 +205,7 @@ def _sampler_of(library: Any, work: Workload) -> Any:
 
 def _data_of(batches: Any) -> Iterator[Batch]:
     for batch in batches:
-        yield batch["t1"]["data"], batch["seg"]["data"], list(map(int, batch["number"]))
+        yield batch["t1"]["data"], batch["seg"]["data"], batch["number"]
 
 
 def _monai_files(pairs: Pairs) -> list[dict[str, str | int]]:
@@ -251,7 +251,7 @@ def _monai_epochs(loader_class: Any, dataset: Any, work: Workload) -> Epoch:
             image, labels = volume["t1"].as_tensor(), volume["seg"].as_tensor()
             for start in range(0, work.samples_per_volume, work.batch_size):
                 part = slice(start, start + work.batch_size)
-                yield image[part], labels[part], list(map(int, volume["number"][part]))
+                yield image[part], labels[part], volume["number"][part]
 
     return epoch
 

@@ -52,7 +52,7 @@ def run_epochs(epoch: Epoch, work: Workload) -> dict[str, Any]:
             patches += len(batch[0])
             formats.add(_format_of(batch, work))
             centres.update(_look_at(batch))
-            mixed.append(len(set(batch[2])))
+            mixed.append(len(set(map(int, batch[2]))))
             previous = time.monotonic()
         rates.append(patches / (time.monotonic() - epoch_began))
         if patches != work.patches:
