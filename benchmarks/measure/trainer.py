@@ -68,7 +68,7 @@ def distinct_subjects(epoch: Epoch, work: Workload) -> dict[str, Any]:
         len(set(subjects))
         for _ in range(work.epochs)
         for *_, numbers in epoch()
-        if len(subjects := list(map(int, numbers))) == work.batch_size
+        if len(subjects := numbers.tolist()) == work.batch_size
     ]
     return {"mean": statistics.mean(counts), "least": min(counts), "batches": len(counts)}
 
