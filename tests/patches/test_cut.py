@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from voxloom._errors import GeometryError
 from voxloom.geometry import Box, Space
 from voxloom.io import Array, ArraySource, VolumeSource, write_nifti
-from voxloom.patches import copy_box, cut, is_first_axis_fastest
+from voxloom.patches import copy_box, copy_image_box, copy_image_boxes, cut, is_first_axis_fastest
 from voxloom.subjects import LabelMap, ScalarImage, Subject
 
 SHAPE = (7, 6, 5)
@@ -166,6 +166,27 @@ def test_other_files_are_decoded_once_for_many_patches() -> None:
     for i in range(3):
         cut(subject, Box.at((i, 0, 0), (2, 2, 2)))
     assert source.boxes == [None]
+
+
+@pytest.mark.parametrize("start", [(1, 2, 0), (-2, 4, 3)])
+def test_boxes_of_several_images_are_those_of_each(start: tuple[int, int, int]) -> None:
+    images = {
+        "mapped": ScalarImage.from_source(CountingSource(volume(), reads_regions=True)),
+        "packed": LabelMap.from_source(CountingSource(volume(np.uint8, 1), reads_regions=False)),
+        "loaded": ScalarImage(tensor=np.asfortranarray(volume(np.float32))),
+    }
+    box = Box.at(start, (3, 2, 4))
+    shapes = {name: (image.shape[0], *box.size) for name, image in images.items()}
+    expected, outs = (
+        {name: np.full(shape, 9, images[name].dtype) for name, shape in shapes.items()}
+        for _ in range(2)
+    )
+    for name, image in images.items():
+        copy_image_box(image, box, expected[name], "edge")
+    copy_image_boxes(images, box, outs, "edge")
+    for name in images:
+        assert np.array_equal(outs[name], expected[name])
+        assert not (outs[name] == 9).all()
 
 
 @pytest.mark.parametrize("shape", [(2, 7, 6, 5), (1, 7, 1, 1), (1, 7, 1, 5)])

@@ -26,7 +26,7 @@ from voxloom.loading._seeding import call_seeded
 from voxloom.loading._slots import Layout
 from voxloom.loading._stages import StageClock, StageError
 from voxloom.loading._window import Bytes
-from voxloom.patches import GridSampler, PatchSampler, copy_image_box, is_first_axis_fastest
+from voxloom.patches import GridSampler, PatchSampler, copy_image_boxes, is_first_axis_fastest
 from voxloom.subjects import Subject, SubjectsDataset, as_subject, lazy_copy, load_copy
 
 
@@ -157,12 +157,7 @@ class Workshop:
         images = opened.subject.get_images_dict(intensity_only=False)
         views = (opened.layout if layout is None else layout).views(memory)
         mode = self._spec.sampler.padding_mode
-
-        def copy() -> None:
-            for name, image in images.items():
-                copy_image_box(image, box, views[name], mode)
-
-        self._clock.run("crop", copy)
+        self._clock.run("crop", lambda: copy_image_boxes(images, box, views, mode))
 
     @property
     def changes_patches(self) -> bool:

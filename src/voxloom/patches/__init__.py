@@ -1,7 +1,13 @@
 """Where to cut patches, and the one place that cuts them."""
 
 from voxloom.patches._aggregator import GridAggregator
-from voxloom.patches._cut import copy_box, copy_image_box, cut, is_first_axis_fastest
+from voxloom.patches._cut import (
+    copy_box,
+    copy_image_box,
+    copy_image_boxes,
+    cut,
+    is_first_axis_fastest,
+)
 from voxloom.patches._grid import Grid, grid_locations
 from voxloom.patches._grid_sampler import GridSampler
 from voxloom.patches._label import LabelSampler
@@ -26,6 +32,7 @@ __all__ = [
     "c_order_pieces",
     "copy_box",
     "copy_image_box",
+    "copy_image_boxes",
     "cut",
     "give_memory",
     "grid_locations",
