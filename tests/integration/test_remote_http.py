@@ -50,7 +50,7 @@ class FaultyHandler(http.server.SimpleHTTPRequestHandler):
         self._send(path.read_bytes(), cut=fault == "cut")
 
     def _is_chunk(self) -> bool:
-        return "/c/" in self.path or self.path.endswith(".h5")
+        return "/c/" in self.path or self.path.endswith((".h5", ".b2nd"))
 
     def _send(self, content: bytes, *, cut: bool) -> None:
         asked = self.headers.get("Range", "").removeprefix("bytes=")

@@ -24,9 +24,9 @@ def test_a_scheme_that_nothing_reads_is_named() -> None:
         open_volume("ftp://host/t1.zarr")
 
 
-@pytest.mark.parametrize("name", ["t1.nii.gz", "t1.b2nd", "t1.nrrd", "t1.tif"])
+@pytest.mark.parametrize("name", ["t1.nii.gz", "t1.npy", "t1.nrrd", "t1.tif"])
 def test_formats_that_are_not_chunked_are_refused_as_urls(name: str) -> None:
-    with pytest.raises(UnknownFormatError, match=f"{name}: of URLs only Zarr and HDF5 are read"):
+    with pytest.raises(UnknownFormatError, match=f"{name}: of URLs only Zarr, HDF5 and blosc2"):
         open_volume(f"https://host/{name}")
 
 

@@ -12,13 +12,16 @@ import numpy as np
 from voxloom._errors import VolumeReadError
 from voxloom._extras import import_extra
 from voxloom.geometry import Box
+from voxloom.io._blosc2_frame import FRAME_MAGIC, RemoteFrame
 from voxloom.io._failures import damaged, reading
 from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
+from voxloom.io._object_file import ObjectFile
+from voxloom.io._object_store import object_stamp
+from voxloom.io._remote import is_url
 from voxloom.io._shapes import check_numbers, chunk_of, four_axes
 from voxloom.io._source import Array, VolumeSource
 
 _OPEN_FILES: Final = 32
-_FRAME_MAGIC: Final = b"b2frame"
 _MOST_CHUNK_BYTES: Final = 2**31
 
 
@@ -34,7 +37,8 @@ class Blosc2Source(VolumeSource):
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file, or a URL beginning with ``s3://``, ``gs://``, ``https://`` or ``http://``, for
+        which obstore finds the credentials.
 
     Raises
     ------
@@ -45,7 +49,7 @@ class Blosc2Source(VolumeSource):
     UnknownFormatError
         If the elements are not plain numbers.
     MissingExtraError
-        If blosc2 is not installed.
+        If blosc2, or obstore for a URL, is not installed.
 
     Examples
     --------
@@ -60,17 +64,15 @@ class Blosc2Source(VolumeSource):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
-        _check_frame(self.path)
-        stamp = stamp_of(self.path)
+        self._stamp = _stamp_of(self.path)
         with decoding(self.path, "blosc2"):
-            stored = _open(self.path, stamp)
+            stored = _open(self.path, self._stamp)
             self._axes = len(stored.shape)
             check_numbers(self.path, stored.dtype)
             self.shape = four_axes(self.path, tuple(int(n) for n in stored.shape))
             self.dtype = stored.dtype.newbyteorder("=")
             self.chunk_shape = chunk_of(stored.chunks)
-            metadata = stored.schunk.vlmeta
-            affine = metadata["affine"] if "affine" in metadata else np.eye(4)
+            affine = _affine_of(stored)
         self.space = space_in(self.path, self.shape[1:], affine)
 
     def read(self, box: Box | None = None) -> Array:
@@ -80,8 +82,28 @@ class Blosc2Source(VolumeSource):
         box = box or Box((0, 0, 0), self.spatial_shape)
         places = {2: box.slices[:2], 3: box.slices, 4: (slice(None), *box.slices)}[self._axes]
         with decoding(self.path, "blosc2"):
-            voxels = np.asarray(_open(self.path, stamp_of(self.path))[places])
+            voxels = np.asarray(_open(self.path, self._stamp_now())[places])
         return voxels.reshape(self.shape[0], *box.size).astype(self.dtype, copy=False)
+
+    def _stamp_now(self) -> FileStamp:
+        # Asking a server for each box would cost as much as a chunk: it is asked when opened.
+        is_remote = is_url(self.path)
+        return self._stamp._replace(process=os.getpid()) if is_remote else stamp_of(self.path)
+
+
+def _stamp_of(path: str) -> FileStamp:
+    if is_url(path):
+        with decoding(path, "the store"):
+            return object_stamp(path)
+    _check_frame(path)
+    return stamp_of(path)
+
+
+def _affine_of(stored: Any) -> Any:
+    if isinstance(stored, RemoteFrame):
+        return stored.value("affine", np.eye(4))
+    metadata = stored.schunk.vlmeta
+    return metadata["affine"] if "affine" in metadata else np.eye(4)
 
 
 @lru_cache(maxsize=_OPEN_FILES)
@@ -89,8 +111,12 @@ def _open(path: str, stamp: FileStamp) -> Any:
     # The binding holds the interpreter's lock: more than one thread a file only takes cores
     # from the other workers.
     blosc2 = import_extra("blosc2", "zarr")
-    stored = blosc2.open(path, mode="r", dparams={"nthreads": 1})
-    if not isinstance(stored, blosc2.NDArray):
+    stored: Any
+    if is_url(path):
+        stored = RemoteFrame(blosc2, ObjectFile(path, stamp.file_bytes))
+    else:
+        stored = blosc2.open(path, mode="r", dparams={"nthreads": 1})
+    if not isinstance(stored, blosc2.NDArray | RemoteFrame):
         raise VolumeReadError(f"{path}: expected an array, it holds a {type(stored).__name__}")
     chunk_bytes = int(np.prod(stored.chunks, dtype=object)) * stored.dtype.itemsize
     if chunk_bytes > _MOST_CHUNK_BYTES:
@@ -107,7 +133,7 @@ def _check_frame(path: str) -> None:
         there = Path(path).stat().st_size
         with Path(path).open("rb") as file:
             first = file.read(32)
-    if first[2:9] != _FRAME_MAGIC or len(first) < 32:
+    if first[2:9] != FRAME_MAGIC or len(first) < 32:
         raise damaged(path, "does not begin as a blosc2 array in one file does")
     frame_bytes = int.from_bytes(first[16:24], "big")
     if frame_bytes != there:

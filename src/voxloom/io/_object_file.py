@@ -50,13 +50,17 @@ class ObjectFile(io.RawIOBase):
         if len(wanted) < 2 or sum(length for _, length in wanted) > _MOST_FETCHED_BYTES:
             yield
             return
-        with ThreadPoolExecutor(min(_REQUESTS_AT_ONCE, len(wanted))) as pool:
-            parts = pool.map(lambda span: (span[0], self._ask(*span)), wanted)
-            self._fetched = list(parts)
+        self._fetched = [(span[0], content) for span, content in self.parts(wanted)]
         try:
             yield
         finally:
             self._fetched = []
+
+    def parts(self, spans: Iterable[Span]) -> Iterator[tuple[Span, bytes]]:
+        """Yield spans and what they hold, asked for side by side."""
+        wanted = list(spans)
+        with ThreadPoolExecutor(max(1, min(_REQUESTS_AT_ONCE, len(wanted)))) as pool:
+            yield from zip(wanted, pool.map(lambda span: self._ask(*span), wanted), strict=True)
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill the buffer from the present place, as far as the object goes."""

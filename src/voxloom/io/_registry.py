@@ -61,7 +61,7 @@ _openers: dict[str, Opener] = {
     ".tif": TiffSource,
     ".tiff": TiffSource,
 }
-_LOCAL: Final = frozenset(_openers.values()) - {ZarrSource, Hdf5Source}
+_LOCAL: Final = frozenset(_openers.values()) - {ZarrSource, Hdf5Source, Blosc2Source}
 """These seek in a file; over a network each would fetch the whole of it for every patch."""
 
 
@@ -71,9 +71,9 @@ def open_volume(path: str | os.PathLike[str], reader: Reader | None = None) -> V
     Parameters
     ----------
     path : str or path-like
-        A file; a folder that holds a Zarr image or a DICOM series; or the URL of a Zarr image
-        or an HDF5 file, ``s3://``, ``gs://``, ``https://`` or ``http://``. ``file://`` may name
-        any of these. A leading ``~`` stands for the home folder.
+        A file; a folder that holds a Zarr image or a DICOM series; or the URL of a Zarr image,
+        an HDF5 file or a blosc2 array, ``s3://``, ``gs://``, ``https://`` or ``http://``.
+        ``file://`` may name any of these. A leading ``~`` stands for the home folder.
     reader : callable, optional
         ``reader(path)`` gives ``(voxels, affine)``. It is used whatever the suffix, and is
         called once to learn shape and type.
@@ -136,8 +136,8 @@ def known_suffixes() -> list[str]:
 def _checked(path: str, opener: Opener) -> Opener:
     if is_url(path) and opener in _LOCAL:
         raise UnknownFormatError(
-            f"{path}: of URLs only Zarr and HDF5 are read, in which a patch costs its own chunks; "
-            "copy the file, store it as OME-Zarr (voxloom.io.write_zarr), or pass reader="
+            f"{path}: of URLs only Zarr, HDF5 and blosc2 are read, in which a patch costs its own "
+            "chunks; copy the file, store it as OME-Zarr (voxloom.io.write_zarr), or pass reader="
         )
     return opener
 

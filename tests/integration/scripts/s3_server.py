@@ -33,7 +33,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         return [b""]
     if environ["REQUEST_METHOD"] != "GET":
         return served(environ, start_response)
-    fault = FAULTS.pop() if FAULTS and ("/c/" in path or path.endswith(".h5")) else ""
+    fault = FAULTS.pop() if FAULTS and ("/c/" in path or path.endswith((".h5", ".b2nd"))) else ""
     if fault == "busy":
         start_response("503 Slow Down", [("Content-Length", str(len(BUSY)))])
         return [BUSY]
