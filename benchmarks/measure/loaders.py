@@ -2,7 +2,7 @@
 
 Every builder imports its library inside, so that a process pays for one of them only.
 An epoch yields ``(image, labels, subjects)``: two tensors of (batch, channel, w, h, d), and
-the number of the subject that each patch of the batch comes from.
+an array of the numbers of the subjects that its patches come from.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from measure.workload import LABELS, Workload
 
 Pairs = list[tuple[Path, Path]]
-Batch = tuple[Any, Any, list[int]]
+Batch = tuple[Any, Any, Any]
 Epoch = Callable[[], Iterator[Batch]]
 
 
@@ -114,7 +116,7 @@ def build_nnunet(pairs: Pairs, work: Workload) -> Epoch:
     def epoch() -> Iterator[Batch]:
         for _ in range(work.patches // work.batch_size):
             batch = next(batches)
-            numbers = [int(key.rpartition("_")[2]) for key in batch["keys"]]
+            numbers = np.array([int(key.rpartition("_")[2]) for key in batch["keys"]])
             yield batch["data"], batch["target"], numbers
 
     return epoch
@@ -205,7 +207,7 @@ def _sampler_of(library: Any, work: Workload) -> Any:
 
 def _data_of(batches: Any) -> Iterator[Batch]:
     for batch in batches:
-        yield batch["t1"]["data"], batch["seg"]["data"], list(map(int, batch["number"]))
+        yield batch["t1"]["data"], batch["seg"]["data"], batch["number"]
 
 
 def _monai_files(pairs: Pairs) -> list[dict[str, str | int]]:
@@ -251,7 +253,7 @@ def _monai_epochs(loader_class: Any, dataset: Any, work: Workload) -> Epoch:
             image, labels = volume["t1"].as_tensor(), volume["seg"].as_tensor()
             for start in range(0, work.samples_per_volume, work.batch_size):
                 part = slice(start, start + work.batch_size)
-                yield image[part], labels[part], list(map(int, volume["number"][part]))
+                yield image[part], labels[part], volume["number"][part]
 
     return epoch
 

@@ -52,7 +52,7 @@ def run_epochs(epoch: Epoch, work: Workload) -> dict[str, Any]:
             patches += len(batch[0])
             formats.add(_format_of(batch, work))
             centres.update(_look_at(batch))
-            mixed.append(len(set(batch[2])))
+            mixed.append(len(set(batch[2].tolist())))
             previous = time.monotonic()
         rates.append(patches / (time.monotonic() - epoch_began))
         if patches != work.patches:
@@ -73,7 +73,7 @@ def _look_at(batch: Batch) -> list[int]:
     image, labels, _ = batch
     image.flatten()[:: 4096 // image.element_size()].sum()
     middle = labels.shape[-1] // 2
-    return [int(value) for value in labels[:, 0, middle, middle, middle]]
+    return [int(value) for value in labels[:, 0, middle, middle, middle].tolist()]
 
 
 def _format_of(batch: Batch, work: Workload) -> str:

@@ -67,8 +67,8 @@ def distinct_subjects(epoch: Epoch, work: Workload) -> dict[str, Any]:
     counts = [
         len(set(subjects))
         for _ in range(work.epochs)
-        for *_, subjects in epoch()
-        if len(subjects) == work.batch_size
+        for *_, numbers in epoch()
+        if len(subjects := numbers.tolist()) == work.batch_size
     ]
     return {"mean": statistics.mean(counts), "least": min(counts), "batches": len(counts)}
 

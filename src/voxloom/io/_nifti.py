@@ -17,8 +17,8 @@ from voxloom.io._prefetch import prefetch_box
 from voxloom.io._source import Array, VolumeSource
 from voxloom.io._spans import is_on_network, read_spans
 
-_SLAB_BYTES: Final = 2 << 20
-_LEAST_SLICES: Final = 16  # half a cache line of voxels of two bytes, where they are turned
+_SLAB_BYTES: Final = 8 << 20
+_LEAST_SLICES: Final = 32  # a cache line of voxels of two bytes, where they are turned
 
 
 @final

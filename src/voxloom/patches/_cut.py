@@ -28,7 +28,7 @@ from voxloom.patches._padding import (
 if TYPE_CHECKING:
     from voxloom.subjects import Image, Subject
 
-_SCRATCH_VOXELS: Final = 48 * 1024  # with what is read and written, fits the second-level cache
+_SCRATCH_BYTES: Final = 384 << 10  # with what is read and written, fits the second-level cache
 _LINE_BYTES: Final = 64
 _Read = Callable[[Box], Array]
 _kept = threading.local()
@@ -225,7 +225,8 @@ def _copy_channel(volume: Array, out: Array) -> None:
     order = (last, 3 - fast - last, fast)
     sources, targets = volume.transpose(order), out.transpose(order)
     planes, rows, columns = sources.shape
-    step = min(max(_SCRATCH_VOXELS // (planes * columns), 1), rows)
+    most = _SCRATCH_BYTES // (planes * columns * out.dtype.itemsize)
+    step = min(max(most, 1), rows)
     packed = _scratch(planes, step, columns, out.dtype)
     for first in range(0, rows, step):
         count = min(step, rows - first)
