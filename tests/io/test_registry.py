@@ -17,6 +17,7 @@ from voxloom.io import (
     NpySource,
     ReaderSource,
     _registry,
+    known_suffixes,
     open_volume,
     register_reader,
     write_nifti,
@@ -109,3 +110,18 @@ def test_reading_nifti_imports_neither_torch_nor_nibabel(tmp_path: Path) -> None
         [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True
     )
     assert run.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG", "bmp"])
+def test_a_picture_is_a_slice_with_colours_as_channels(tmp_path: Path, suffix: str) -> None:
+    itk = pytest.importorskip("SimpleITK")
+    rows = np.full((6, 5, 3), [250, 40, 10], dtype=np.uint8)  # flat, so that JPEG loses little
+    itk.WriteImage(itk.GetImageFromArray(rows, isVector=True), str(tmp_path / f"a.{suffix}"))
+    source = open_volume(tmp_path / f"a.{suffix}")
+    assert (source.shape, source.dtype) == ((3, 5, 6, 1), np.dtype(np.uint8))
+    np.testing.assert_allclose(source.read()[:, 2, 3, 0], [250, 40, 10], atol=3)
+    np.testing.assert_array_equal(source.affine, np.diag([-1, -1, 1, 1]))
+
+
+def test_pictures_are_not_taken_for_the_volumes_of_a_folder() -> None:
+    assert not {".png", ".jpg"} & set(known_suffixes())

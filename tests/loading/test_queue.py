@@ -363,3 +363,16 @@ def test_a_seed_is_a_whole_number(make_queue: MakeQueue, seed: Any) -> None:
 @pytest.mark.parametrize("seed", [-3, 2**70, np.int64(5)])
 def test_any_whole_number_is_a_seed(make_queue: MakeQueue, seed: Any) -> None:
     assert make_queue(seed=seed).seed == seed
+
+
+@pytest.mark.parametrize(
+    "dataset", [changing.make_subjects(1)[0], 3, iter([])], ids=["subject", "number", "iterator"]
+)
+def test_what_is_no_data_set_is_refused(dataset: Any) -> None:
+    with pytest.raises(TypeError, match=r"takes a SubjectsDataset, got .*Queue\(SubjectsDataset"):
+        Queue(dataset, 4, 2, UniformSampler(4))
+
+
+def test_an_empty_data_set_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="the data set is empty"):
+        Queue([], 4, 2, UniformSampler(4))

@@ -259,6 +259,46 @@ def test_a_state_that_is_refused_leaves_the_generator_where_it_was(make_queue: M
     assert torch.equal(generator.get_state(), before)
 
 
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize(
+    "options", [{}, {"subject_weights": [1, 2, 3, 4, 0], "shuffle_subjects": False}], ids=str
+)
+def test_a_queue_that_drew_its_seed_goes_on_with_that_of_the_state(
+    make_queue: MakeQueue, sign: Sign, num_workers: int, options: dict[str, Any]
+) -> None:
+    """Also where workers have begun with the seed that was drawn."""
+    queue = make_queue(seed=None, transform=changing.draw_from_every_generator, **options)
+    going_on = queue.batches(2)
+    sign(islice(going_on, 3))
+    state = json.loads(json.dumps(queue.state_dict()))
+    expected = [sign(going_on), sign(queue.batches(2))]
+    other = make_queue(
+        seed=None,
+        num_workers=num_workers,
+        transform=changing.draw_from_every_generator,
+        **options,
+    )
+    assert other.seed != queue.seed
+    sign(islice(other.batches(2), 1))
+    for _ in range(2):
+        other.load_state_dict(state)
+        assert [sign(other.batches(2)) for _ in range(2)] == expected
+    assert other.seed == queue.seed
+
+
+@pytest.mark.parametrize("wrong", [{"seed": "7"}, {"seed": 8, "delivered": 15}], ids=str)
+def test_a_state_that_is_refused_leaves_the_seed_that_was_drawn(
+    make_queue: MakeQueue, sign: Sign, wrong: dict[str, Any]
+) -> None:
+    queue = make_queue(seed=None)
+    seed, first = queue.seed, sign(queue.batches(4))
+    with pytest.raises(ValueError, match=r"seed: '7' in the state|delivered < 15"):
+        queue.load_state_dict({**queue.state_dict(), **wrong})
+    assert queue.seed == seed
+    queue.load_state_dict({**queue.state_dict(), "epoch": 0, "delivered": 0})
+    assert sign(queue.batches(4)) == first
+
+
 @pytest.mark.parametrize("schedule", ["spread", "shuffle"])
 def test_four_lanes_go_on_from_every_batch_on_one_two_or_four_ranks(
     make_queue: MakeQueue, sign: Sign, schedule: str

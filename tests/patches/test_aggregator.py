@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from voxloom._errors import AggregatorError
-from voxloom.patches import GridAggregator, GridSampler
+from voxloom.patches import GridAggregator, GridSampler, UniformSampler
 from voxloom.patches._window import WINDOWS
 from voxloom.subjects import ScalarImage, Subject
 
@@ -391,6 +391,11 @@ def test_an_out_that_cannot_hold_the_batch_raises():
         GridAggregator(sampler, out=out).add_batch(
             torch.zeros(1, 2, 8, 8, 8, dtype=torch.uint8), sampler.locations
         )
+
+
+def test_only_a_grid_can_be_aggregated():
+    with pytest.raises(ValueError, match="patches of a GridSampler, got UniformSampler"):
+        GridAggregator(UniformSampler(4))
 
 
 def test_a_sampler_without_a_subject_cannot_be_aggregated():

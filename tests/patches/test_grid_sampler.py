@@ -93,6 +93,12 @@ def test_a_sampler_without_a_subject_says_so():
             ask(sampler)
 
 
+def test_what_is_no_subject_is_refused_at_construction_and_at_the_call():
+    for ask in (lambda: GridSampler("t1.nii", 4), lambda: GridSampler(patch_size=4)("t1.nii")):
+        with pytest.raises(TypeError, match=r"takes a voxloom\.Subject, got str"):
+            ask()
+
+
 def test_a_plain_loader_batches_the_patches_in_order():
     sampler = GridSampler(make_subject((8, 8, 8)), 4)
     batches = list(DataLoader(sampler, batch_size=3))

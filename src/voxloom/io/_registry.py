@@ -61,6 +61,9 @@ _openers: dict[str, Opener] = {
     ".tif": TiffSource,
     ".tiff": TiffSource,
 }
+_PICTURES: Final = (".png", ".jpg", ".jpeg", ".bmp")
+"""Slices that are read where they are named. In a folder of volumes they are previews."""
+
 _LOCAL: Final = frozenset(_openers.values()) - {ZarrSource, Hdf5Source, Blosc2Source}
 """These seek in a file; over a network each would fetch the whole of it for every patch."""
 
@@ -147,6 +150,8 @@ def _opener_of(path: str) -> Opener:
     for suffix in known_suffixes():
         if name.endswith(suffix):
             return _checked(path, _openers[suffix])
+    if name.endswith(_PICTURES):
+        return _checked(path, ItkSource)
     if is_url(path) or is_zarr(path):
         return ZarrSource
     if Path(path).is_dir():

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from voxloom.patches import GridSampler, PatchSampler
+from voxloom.subjects import Subject
 
 
 def check_arguments(dataset: Any, sampler: Any, start_method: str) -> None:
@@ -17,7 +18,8 @@ def check_arguments(dataset: Any, sampler: Any, start_method: str) -> None:
     TypeError, ValueError
         If there is no data set, no sampler, or no such way to start workers.
     """
-    if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+    is_map_style = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
+    if not is_map_style or isinstance(dataset, Subject):
         raise TypeError(
             f"a queue takes a SubjectsDataset, got {type(dataset).__name__}; "
             f"use Queue(SubjectsDataset(subjects), ...)"

@@ -126,9 +126,12 @@ def count_patches(
     Raises
     ------
     QueueError
-        A RuntimeError, if none gives any, or a grid cannot know the shape of a subject.
+        A RuntimeError, if there is no subject, or none gives any, or a grid cannot know the shape
+        of one.
     """
     counts = [_count(subject, samples_per_volume, sampler) for subject in subjects]
+    if not counts:
+        raise QueueError("the data set is empty: there is no subject to cut patches of")
     if not sum(counts):
         raise QueueError("no subject gives any patch: num_samples is 0 for all of them")
     return counts

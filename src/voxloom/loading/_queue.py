@@ -368,6 +368,8 @@ class Queue(ObservedQueue):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state: the next pass yields what remained of its epoch.
 
+        A queue that was given no seed takes that of the state.
+
         Raises
         ------
         StateError
@@ -378,7 +380,11 @@ class Queue(ObservedQueue):
         if self._run.asks_sampler:  # what workers have made is of the subjects that it gave here
             self._stop()
             self._dispatcher = None
+        seed = self.seed
         self._epoch, self._delivered = self._run.restore(state)
+        if self.seed != seed:  # what workers have made ahead is of another run
+            self._stop()
+            self._dispatcher = None
         self._leave_pass()
         self._faults.replacements.restore(replaced)
         if self._dispatcher is not None:

@@ -12,7 +12,7 @@ from typing import Any, final
 from voxloom.loading._epochs import DrawnVisits, Epochs, SampledVisits, Visits, with_seed
 from voxloom.loading._plan import PlanOptions, Share
 from voxloom.loading._ranks import agree_on, find_share
-from voxloom.loading._state import fingerprint, make_state, read_delivered, read_epoch
+from voxloom.loading._state import fingerprint, make_state, read_delivered, read_epoch, read_seed
 from voxloom.subjects import Subject
 
 
@@ -65,7 +65,8 @@ class RunPlan:
     ) -> None:
         self.options, self.visits = options, visits
         self._subjects, self._counts = subjects, counts
-        self._ranks, self._seed_is_given = ranks, seed_is_given
+        self._ranks = ranks
+        self._seed_is_given = self._is_agreed = seed_is_given
         self.epochs = self._current_epochs()
 
     @property
@@ -91,12 +92,11 @@ class RunPlan:
     def agree(self) -> None:
         """Follow ranks that came to be since, and take the first one's seed if none was given."""
         epochs = self._current_epochs()
-        if epochs.share.world > 1 and not self._seed_is_given:
-            self.options = dataclasses.replace(self.options, seed=agree_on(self.options.seed))
-            self._seed_is_given = True
-            self.visits = with_seed(self.visits, self.options.seed)
-            epochs = self._current_epochs()
-        self.epochs = epochs
+        if epochs.share.world > 1 and not self._is_agreed:
+            self._take_seed(agree_on(self.options.seed))
+            self._is_agreed = True
+        else:
+            self.epochs = epochs
 
     def begin(self, epoch: int) -> None:
         """Note that the trainer reads an epoch: those before it are over."""
@@ -117,6 +117,8 @@ class RunPlan:
     def restore(self, state: Mapping[str, Any]) -> tuple[int, int]:
         """Return the epoch of a state and the patches of this rank delivered in it.
 
+        A seed that was drawn gives way to that of the state: nobody asked for it.
+
         Raises
         ------
         StateError
@@ -124,6 +126,9 @@ class RunPlan:
         """
         epoch = read_epoch(state)
         with ExitStack() as undo:
+            if not self._seed_is_given and (seed := read_seed(state)) is not None:
+                undo.callback(self._put_back, self.options, self.visits, self.epochs)
+                self._take_seed(seed)
             if isinstance(self.visits, SampledVisits):
                 undo.callback(self.visits.restore(state))
             # Of its own epoch: they differ in length where drawn subjects differ in num_samples.
@@ -132,6 +137,14 @@ class RunPlan:
         if isinstance(self.visits, SampledVisits):  # a plan that was made for others is forgotten
             self.epochs = self._current_epochs()
         return epoch, delivered // self.epochs.share.world
+
+    def _take_seed(self, seed: int) -> None:
+        self.options = dataclasses.replace(self.options, seed=seed)
+        self.visits = with_seed(self.visits, seed)
+        self.epochs = self._current_epochs()
+
+    def _put_back(self, options: PlanOptions, visits: Visits | None, epochs: Epochs) -> None:
+        self.options, self.visits, self.epochs = options, visits, epochs
 
     @functools.cached_property
     def _fingerprint(self) -> str:

@@ -67,6 +67,12 @@ def read_epoch(state: Any) -> int:
     return epoch
 
 
+def read_seed(state: Mapping[str, Any]) -> int | None:
+    """Return the seed of a state; None where that is no whole number."""
+    seed = state.get("seed")
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
+
+
 def read_delivered(state: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
     """Return the number of patches delivered in its epoch, if the state is of this queue.
 

@@ -83,6 +83,10 @@ class GridAggregator:
         *,
         fill: float | None = None,
     ) -> None:
+        if not isinstance(sampler, GridSampler):
+            raise AggregatorError(
+                f"an aggregator joins the patches of a GridSampler, got {type(sampler).__name__}"
+            )
         grid = sampler.grid
         _check_factor(downsampling_factor, grid.patch_size)
         self._grid = grid

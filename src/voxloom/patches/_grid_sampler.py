@@ -10,7 +10,7 @@ from typing import Any, SupportsIndex, final
 
 import numpy as np
 
-from voxloom._errors import GridError
+from voxloom._errors import GridError, SamplerError
 from voxloom.geometry import Box, Index3, Shape3
 from voxloom.patches._cut import cut
 from voxloom.patches._grid import Grid, Locations, as_index3, parse_patch_overlap
@@ -48,6 +48,8 @@ class GridSampler:
     PatchTooLargeError
         A ValueError and RuntimeError, if the patch is larger than the volume and there is no
         padding mode.
+    SamplerError
+        A TypeError and ValueError, if `subject` is something else.
 
     Examples
     --------
@@ -93,6 +95,8 @@ class GridSampler:
 
     def grid_of(self, subject: Subject) -> Grid:
         """Return the grid over a subject, after checking that its images share a space."""
+        if not isinstance(subject, Subject):
+            raise SamplerError(f"GridSampler takes a voxloom.Subject, got {type(subject).__name__}")
         return self._grid_over(subject.space.spatial_shape, subject.describe())
 
     def places(self, spatial_shape: Shape3) -> list[Index3]:
