@@ -90,7 +90,7 @@ class Queue(ObservedQueue):
         generator gives other subjects in epochs that were not read yet.
     subject_weights : sequence of float, optional
         How likely each subject is: an epoch visits as many as there are, drawn with these
-        weights.
+        weights; with ``shuffle_subjects=False``.
     rank, world : int, optional
         Which rank this is, of how many. By default what `torch.distributed` says, else the
         environment that torchrun sets.
