@@ -8,6 +8,9 @@ import numpy as np
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4.1"
+SCALES = (0x00281052, 0x00281053)
 SYNTAXES = {
     "implicit": "1.2.840.10008.1.2",
     "explicit": "1.2.840.10008.1.2.1",
@@ -115,3 +118,48 @@ def write_series(folder: Path, voxels: np.ndarray[Any, Any], **options: Any) -> 
             **options,
         )
         (folder / f"{series}-{90 - k}.dcm").write_bytes(content)
+
+
+def enhanced_bytes(
+    frames: np.ndarray[Any, Any],
+    *,
+    sop_class: str = ENHANCED_CT,
+    syntax: str = "explicit",
+    shared: tuple[str, str] | None = None,
+    each: list[tuple[str, str] | None] | None = None,
+    step: float = 2.5,
+    cosines: tuple[float, ...] = COSINES,
+    has_lengths: bool = False,
+    **options: Any,
+) -> bytes:
+    """Return an enhanced file of ``(frames, rows, columns)``; slopes as frames have them."""
+    plain = dicom_bytes(frames, sop_class=sop_class, syntax=syntax, **options)
+    order = ">" if syntax == "big" else "<"
+    end = plain.rindex(struct.pack(f"{order}HH", 0x7FE0, 0x0010))
+
+    def group(tag: int, *items: bytes) -> bytes:
+        start, stop = (struct.pack(f"{order}HHI", 0xFFFE, n, 0) for n in (0xE00D, 0xE0DD))
+        opened = struct.pack(f"{order}HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+        if has_lengths:
+            pack = struct.Struct(f"{order}HHI").pack
+            value = b"".join(pack(0xFFFE, 0xE000, len(item)) + item for item in items)
+            head = element(tag, "SQ", b"", syntax)[:-4]
+            return head + struct.pack(f"{order}I", len(value)) + value
+        return element(tag, "SQ", b"".join(opened + i + start for i in items) + stop, syntax)
+
+    def scaled(pair: tuple[str, str] | None) -> bytes:
+        if pair is None:
+            return b""
+        inter, slope = (text(t, "DS", v, syntax) for t, v in zip(SCALES, pair[::-1], strict=True))
+        return group(0x00289145, inter + slope + text(0x00281054, "LO", "US", syntax))
+
+    turned = text(0x00200037, "DS", "\\".join(map(str, cosines)), syntax)
+    sizes = text(0x00180050, "DS", "2.5", syntax) + text(0x00280030, "DS", "0.5\\0.75", syntax)
+    normal = np.cross(cosines[:3], cosines[3:])
+    places = ["\\".join(map(str, np.round(k * step * normal, 6))) for k in range(len(frames))]
+    own = [
+        group(0x00209113, text(0x00200032, "DS", place, syntax)) + scaled(pair)
+        for place, pair in zip(places, each or [None] * len(frames), strict=True)
+    ]
+    all_ = group(0x00209116, turned) + group(0x00289110, sizes) + scaled(shared)
+    return plain[:end] + group(0x52009229, all_) + group(0x52009230, *own) + plain[end:]

@@ -61,9 +61,7 @@ def find_pixels(path: str) -> StoredPixels | None:
     """
     with reading(path), Path(path).open("rb") as file:
         file_bytes = Path(path).stat().st_size
-        if file.read(_PREAMBLE + len(_MARK))[_PREAMBLE:] != _MARK:
-            return None
-        syntax = _read_syntax(file)
+        syntax = start_of_elements(file)
         if syntax is None:
             return None
         found = _find_voxels(file, *syntax, file_bytes)
@@ -75,12 +73,17 @@ def find_pixels(path: str) -> StoredPixels | None:
     return StoredPixels(offset, length, syntax[0], file_bytes)
 
 
-def _read_syntax(file: BinaryIO) -> tuple[ByteOrder, bool] | None:
-    """Return byte order and style of the elements that follow the file's own, which are passed."""
+def start_of_elements(file: BinaryIO) -> tuple[ByteOrder, bool] | None:
+    """Return byte order and style of the elements that follow the file's own, which are passed.
+
+    None where it is no DICOM file, or compressed. The style is whether they name their types.
+    """
+    if file.read(_PREAMBLE + len(_MARK))[_PREAMBLE:] != _MARK:
+        return None
     syntax = None
     for _ in range(_MOST_ELEMENTS):
         place = file.tell()
-        element = _read_element(file, "<", is_explicit=True)
+        element = read_element(file, "<", is_explicit=True)
         if element is None or element.tag[0] != _SYNTAX[0]:
             file.seek(place)
             return syntax
@@ -96,7 +99,7 @@ def _find_voxels(
 ) -> tuple[int, int] | None:
     depth, last = 0, (0, 0)
     for _ in range(_MOST_ELEMENTS):
-        element = _read_element(file, order, is_explicit=is_explicit)
+        element = read_element(file, order, is_explicit=is_explicit)
         if element is None:
             return None
         tag, length = element.tag, element.length
@@ -119,7 +122,7 @@ def _find_voxels(
     return None
 
 
-def _read_element(file: BinaryIO, order: str, *, is_explicit: bool) -> _Element | None:
+def read_element(file: BinaryIO, order: str, *, is_explicit: bool) -> _Element | None:
     """Return the next element, its value not read; None at the end or where it is none."""
     head = file.read(8)
     if len(head) < 8:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from voxloom.io._dicom_elements import find_pixels
+from voxloom.io._dicom_frames import frame_scaling
 from voxloom.io._failures import damaged, reading
 from voxloom.io._itk import ItkHeader
 from voxloom.io._source import Array
@@ -32,6 +33,13 @@ _CLASSES: Final = {
     "1.2.840.10008.5.1.4.1.1.128": "PET",
 }
 """Classes of images whose slope and intercept ITK takes from these tags, and from no other."""
+
+_ENHANCED: Final = {
+    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
+    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
+    "1.2.840.10008.5.1.4.1.1.130": "PET",
+}
+"""Classes of images whose slope and intercept ITK takes from the groups of their frames."""
 
 _LARGEST_EXACT: Final = 2.0**53
 
@@ -117,24 +125,29 @@ def plain_slice(path: str, header: ItkHeader, tags: Sequence[str]) -> PlainSlice
     """
     kind, samples, colours, *numbers = (tag.strip("\0 ") for tag in tags)
     bits = [int(n) if n.isdecimal() else -1 for n in numbers[:4]]
-    scaling = _scaling(*numbers[4:])
     is_grey = (samples, colours) == ("1", "MONOCHROME2")
     native = _stored_dtype(*bits)
-    if kind not in _CLASSES or not is_grey or header.shape[0] != 1:
+    if kind not in (*_CLASSES, *_ENHANCED) or not is_grey or header.shape[0] != 1:
         return None
-    if scaling is None or native is None or (pixels := find_pixels(path)) is None:
+    if native is None or (pixels := find_pixels(path)) is None:
         return None
     needed = math.prod(header.shape) * native.itemsize
     if pixels.pixel_bytes < needed:  # before ITK takes the header's word
         raise damaged(
             path, f"the header says {needed} bytes of voxels, the file has {pixels.pixel_bytes}"
         )
+    texts: tuple[str, ...] | None = tuple(numbers[4:])
+    if kind in _ENHANCED:
+        texts = None if any(numbers[4:]) else frame_scaling(path, pixels, header.shape[3])
+    scaling = _scaling(*texts) if texts else None
+    if scaling is None:
+        return None
     is_identity = scaling == (1, 0)
     if (
         pixels.pixel_bytes != needed + needed % 2
         or (pixels.byte_order == ">" and native.itemsize == 1)  # bytes lie swapped in words there
         or (is_identity and header.dtype != native)
-        or (header.dtype.kind != "f" and not all(n.is_integer() for n in scaling))
+        or (header.dtype.kind != "f" and not _holds_all(header.dtype, bits[1], bits[3], scaling))
     ):
         return None
     return PlainSlice(
@@ -146,6 +159,17 @@ def plain_slice(path: str, header: ItkHeader, tags: Sequence[str]) -> PlainSlice
         offset=pixels.offset,
         file_bytes=pixels.file_bytes,
     )
+
+
+def _holds_all(
+    dtype: np.dtype[Any], stored: int, signed: int, scaling: tuple[float, float]
+) -> bool:
+    """Whether a type holds all results, and they are whole: else ITK does not scale by these."""
+    least = -(1 << (stored - 1)) if signed else 0
+    ends = [n * scaling[0] + scaling[1] for n in (least, least + (1 << stored) - 1)]
+    limits = np.iinfo(dtype)
+    is_whole = all(n.is_integer() for n in scaling)
+    return is_whole and limits.min <= min(ends) and max(ends) <= limits.max
 
 
 def _stored_dtype(allocated: int, stored: int, highest: int, signed: int) -> np.dtype[Any] | None:

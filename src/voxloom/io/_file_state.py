@@ -9,6 +9,7 @@ from typing import Final
 
 from voxloom.io._channels import ChannelSource
 from voxloom.io._dicom import DicomSource
+from voxloom.io._dicom_file import DicomFileSource
 from voxloom.io._itk import ItkSource
 from voxloom.io._nibabel import NibabelSource
 from voxloom.io._nifti import NiftiSource
@@ -33,7 +34,7 @@ def files_of(source: VolumeSource) -> tuple[str, ...]:
     if isinstance(source, ChannelSource):
         parts = [files_of(part) for part in source.sources]
         return tuple(file for part in parts for file in part) if all(parts) else ()
-    if isinstance(source, DicomSource | ItkSource):
+    if isinstance(source, DicomSource | DicomFileSource | ItkSource):
         return tuple(source.files)
     known = isinstance(source, NiftiSource | NibabelSource | TiffSource)
     if not known or str(source.path).lower().endswith(_IN_SEVERAL_FILES):

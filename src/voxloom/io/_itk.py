@@ -109,7 +109,7 @@ def channels_first(voxels: Array) -> Array:
 
 @final
 class ItkSource(VolumeSource):
-    """A file that ITK reads: NRRD, MetaImage, one DICOM file, and others.
+    """A file that ITK reads: NRRD, MetaImage, and others.
 
     ITK's world is LPS+, in whatever unit the file has; the affine here is RAS+, mm. Voxels of
     NRRD and MetaImage that lie unencoded in one file are memory mapped, so that a box costs what

@@ -10,6 +10,7 @@ from typing import Final
 from voxloom._errors import UnknownFormatError, VolumeNotFoundError
 from voxloom.io._blosc2 import Blosc2Source
 from voxloom.io._dicom import DicomSource
+from voxloom.io._dicom_file import DicomFileSource
 from voxloom.io._gzip import read_first_bytes
 from voxloom.io._hdf5 import Hdf5Source
 from voxloom.io._itk import ItkSource
@@ -57,7 +58,7 @@ _openers: dict[str, Opener] = {
     ".mha": ItkSource,
     ".mhd": ItkSource,
     ".gipl": ItkSource,
-    ".dcm": ItkSource,
+    ".dcm": DicomFileSource,
     ".tif": TiffSource,
     ".tiff": TiffSource,
 }
