@@ -162,3 +162,12 @@ def test_what_was_counted_while_an_epoch_was_told_is_told_the_next_time(
 
     monkeypatch.setattr(_meter, "_value", tell_and_count)
     assert [meter.epochs(2, 8)[0].seconds["collate"] for _ in range(2)] == [0.5, 1.0]
+
+
+def test_an_epoch_that_is_gone_back_to_after_many_is_counted() -> None:
+    meter = Meter()
+    for epoch in (*range(1, 60), 0):
+        meter.note_wait(epoch, (0.0, 1.0), is_first=True)
+    known = [stats.epoch for stats in meter.epochs(1, 8)]
+    assert known == [0, *range(11, 60)]
+    assert meter.total(1, 8).first_wait_s == 60

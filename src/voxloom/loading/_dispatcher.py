@@ -196,6 +196,7 @@ class Dispatcher:
         """Give back the slots of patches whose voxels are no longer needed."""
         with self._lock:
             self._change(lambda: self._ledger.release(patches))
+            self._lock.notify_all()  # whoever waits takes fewer slots than are given out at once
 
     def close(self) -> None:
         """End the workers and forget everything. It may be called at any time, and again.
@@ -251,6 +252,7 @@ class Dispatcher:
                 self._ledger.pump()
         except BaseException as error:
             self._failure = interrupted(error)
+            self._lock.notify_all()
             raise
 
     def _count_replaced(self, key: tuple[int, int]) -> None:

@@ -231,7 +231,10 @@ class Meter:
         if tally is None:
             tally = self._tallies.setdefault(epoch, _Tally())
             if len(self._tallies) > _EPOCHS_KEPT:
-                self._past.merge(self._tallies.pop(min(self._tallies)))
+                first_counted = next(
+                    iter(self._tallies)
+                )  # a loaded state may be of an earlier epoch
+                self._past.merge(self._tallies.pop(first_counted))
         return tally
 
 
