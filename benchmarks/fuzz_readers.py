@@ -168,6 +168,7 @@ FORMATS: dict[str, Callable[[Path], Path]] = {
     "ome-zarr": ome_zarr,
     "ome-zarr labels": ome_zarr_labels,
     "dicom": dicom,
+    "dcm": lambda folder: dicom(folder) / "0.dcm",
 }
 
 
