@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from measure.loaders import BUILDERS
-from measure.process import run_watched
+from measure.process import run_in_peace
 from measure.trainer import STEPS
 from measure.volumes import describe_volumes, make_volumes, save_manifest
 from measure.workload import Workload
@@ -106,13 +106,12 @@ def ask(
 ) -> dict[str, Any] | None:
     """Return the figures of one loader, or say that it has none and go on to the next."""
     try:
-        facts, _ = run_watched(
+        return run_in_peace(
             "measure.trainer", question, loader, str(manifest), work.to_json(), step
         )
     except subprocess.SubprocessError as error:
         print(f"{loader} gave no figures: {error}", file=sys.stderr, flush=True)
         return None
-    return facts
 
 
 @contextmanager
