@@ -133,7 +133,7 @@ with path.open("wb") as file:
     for _ in range(200):
         file.write(bytes(2**20))
 [limited] = [one for one in allowances() if one.limit == 400 * 2**20]
-print(available_bytes() == limited.left or available_bytes(), limited.left // 2**20)
+print(available_bytes(), limited.left)
 """
 
 
@@ -185,9 +185,9 @@ def test_files_that_the_kernel_keeps_do_not_count_as_taken(
     group = make_group(400 * MIB)
     status, out, err = run(group, READ_A_FILE, tmp_path)
     assert status == 0, err
-    is_what_counts, left = out.split()
-    assert is_what_counts == "True"
-    assert int(left) > 150
+    available, left = map(int, out.split())
+    assert abs(available - left) < 100 * MIB  # the kernel writes the file out meanwhile
+    assert left > 150 * MIB
 
 
 def test_workers_are_ended_before_their_trainer() -> None:
