@@ -13,6 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from object_server import ObjectServer
+from test_remote_hdf5 import (
+    AFFINE,
+    BOX,
+    CHUNK,
+    METADATA_BYTES,
+    SHAPE,
+    VOXELS,
+    check_patches,
+    random_boxes,
+)
 from test_remote_http import serve
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
@@ -22,14 +32,6 @@ from voxloom.io import Blosc2Source, _object_store, open_volume
 from voxloom.testing import check_reader
 
 blosc2 = pytest.importorskip("blosc2")
-
-SHAPE = (100, 90, 80)
-CHUNK = 32
-VOXELS = np.random.default_rng(0).integers(0, 999, SHAPE).astype(np.int16)
-AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
-BOX = Box((10, 20, 30), (60, 70, 80))
-METADATA_BYTES = 1 << 16
-"""The frame's header, index and trailer, by blocks of 16 KiB: for opening it, once a process."""
 
 Served = tuple[str, list[str], list[int]]
 
@@ -105,8 +107,7 @@ def test_a_box_comes_over_http(server: Served) -> None:
 def test_a_hundred_patches_cost_the_chunks_that_they_touch(
     stored: str, s3: ObjectServer, folder: Path
 ) -> None:
-    corners = np.random.default_rng(1).integers(0, np.array(SHAPE) - 23, (100, 3)).tolist()
-    boxes = [Box((i, j, k), (i + 24, j + 24, k + 24)) for i, j, k in corners]
+    boxes = random_boxes(100, 24)
     touched = chunk_bytes_of(folder / "t1.b2nd", boxes)
     s3.sent()
     source = Blosc2Source(stored)
@@ -158,11 +159,7 @@ def test_what_is_not_there_is_named(stored: str) -> None:
 def test_a_queue_reads_regions_of_it(stored: str) -> None:
     subjects = [Subject(t1=ScalarImage(stored), subject_id=f"s{n}") for n in range(2)]
     patches = list(Queue(SubjectsDataset(subjects), 8, 4, UniformSampler(24), 2, seed=3))
-    assert len(patches) == 8
-    for patch in patches:
-        i, j, k, *_ = patch["location"].tolist()
-        expected = VOXELS[i : i + 24, j : j + 24, k : k + 24]
-        np.testing.assert_array_equal(patch["t1"]["data"][0], expected)
+    check_patches(patches)
 
 
 numbers = itertools.count()

@@ -71,6 +71,15 @@ def random_boxes(count: int, size: int) -> list[Box]:
     return [Box((i, j, k), (i + size, j + size, k + size)) for i, j, k in corners]
 
 
+def check_patches(patches: list[Subject]) -> None:
+    """Check that there are eight patches of 24 voxels a side, each from where it says."""
+    assert len(patches) == 8
+    for patch in patches:
+        i, j, k, *_ = patch["location"].tolist()
+        expected = VOXELS[i : i + 24, j : j + 24, k : k + 24]
+        np.testing.assert_array_equal(patch["t1"]["data"][0], expected)
+
+
 @pytest.mark.parametrize("name", ["t1.h5", "plain.h5"])
 def test_a_box_comes_from_s3(stored: str, name: str) -> None:
     source = open_volume(f"{stored}/{name}")
@@ -152,11 +161,7 @@ def test_a_queue_reads_regions_of_it(stored: str, num_workers: int) -> None:
     subjects = [Subject(t1=ScalarImage(f"{stored}/t1.h5"), subject_id=f"s{n}") for n in range(2)]
     queue = Queue(SubjectsDataset(subjects), 8, 4, UniformSampler(24), num_workers, seed=3)
     patches = list(queue)
-    assert len(patches) == 8
-    for patch in patches:
-        i, j, k, *_ = patch["location"].tolist()
-        expected = VOXELS[i : i + 24, j : j + 24, k : k + 24]
-        np.testing.assert_array_equal(patch["t1"]["data"][0], expected)
+    check_patches(patches)
 
 
 def test_a_file_that_was_replaced_is_read_anew(s3: ObjectServer, tmp_path: Path) -> None:

@@ -7,16 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_ledger import LAYOUT, OUTLINE, SLOTS
 
 from voxloom.loading._dispatcher import Dispatcher
 from voxloom.loading._messages import Began, Cut, Event, Finished, Made, Open
 from voxloom.loading._plan import EpochPlan
-from voxloom.loading._slots import Layout, SlotMemory
-from voxloom.subjects import ScalarImage, Subject
-
-OUTLINE = Subject(t1=ScalarImage(tensor=np.zeros((1, 1, 1, 1), np.int16)))
-LAYOUT = Layout.of(Subject(t1=ScalarImage(tensor=np.zeros((1, 4, 4, 4), np.int16))), (4, 4, 4))
-SLOTS = 32
+from voxloom.loading._slots import SlotMemory
 
 
 class PromptWorkers:

@@ -12,11 +12,11 @@ import numpy as np
 from voxloom._errors import VolumeReadError
 from voxloom._extras import import_extra
 from voxloom.geometry import Box
-from voxloom.io._blosc2_frame import FRAME_MAGIC, RemoteFrame
-from voxloom.io._failures import damaged, reading
-from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
+from voxloom.io._blosc2_frame import FIRST_BYTES, RemoteFrame, check_first_bytes
+from voxloom.io._failures import reading
+from voxloom.io._library import FileStamp, decoding, space_in
 from voxloom.io._object_file import ObjectFile
-from voxloom.io._object_store import object_stamp
+from voxloom.io._object_store import stamp_when_opened, stamp_when_read
 from voxloom.io._remote import is_url
 from voxloom.io._shapes import check_numbers, chunk_of, four_axes
 from voxloom.io._source import Array, VolumeSource
@@ -64,7 +64,9 @@ class Blosc2Source(VolumeSource):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
-        self._stamp = _stamp_of(self.path)
+        if not is_url(self.path):
+            _check_frame(self.path)
+        self._stamp = stamp_when_opened(self.path)
         with decoding(self.path, "blosc2"):
             stored = _open(self.path, self._stamp)
             self._axes = len(stored.shape)
@@ -82,21 +84,8 @@ class Blosc2Source(VolumeSource):
         box = box or Box((0, 0, 0), self.spatial_shape)
         places = {2: box.slices[:2], 3: box.slices, 4: (slice(None), *box.slices)}[self._axes]
         with decoding(self.path, "blosc2"):
-            voxels = np.asarray(_open(self.path, self._stamp_now())[places])
+            voxels = np.asarray(_open(self.path, stamp_when_read(self.path, self._stamp))[places])
         return voxels.reshape(self.shape[0], *box.size).astype(self.dtype, copy=False)
-
-    def _stamp_now(self) -> FileStamp:
-        # Asking a server for each box would cost as much as a chunk: it is asked when opened.
-        is_remote = is_url(self.path)
-        return self._stamp._replace(process=os.getpid()) if is_remote else stamp_of(self.path)
-
-
-def _stamp_of(path: str) -> FileStamp:
-    if is_url(path):
-        with decoding(path, "the store"):
-            return object_stamp(path)
-    _check_frame(path)
-    return stamp_of(path)
 
 
 def _affine_of(stored: Any) -> Any:
@@ -132,9 +121,5 @@ def _check_frame(path: str) -> None:
     with reading(path):
         there = Path(path).stat().st_size
         with Path(path).open("rb") as file:
-            first = file.read(32)
-    if first[2:9] != FRAME_MAGIC or len(first) < 32:
-        raise damaged(path, "does not begin as a blosc2 array in one file does")
-    frame_bytes = int.from_bytes(first[16:24], "big")
-    if frame_bytes != there:
-        raise damaged(path, f"says it has {frame_bytes} bytes, it has {there}")
+            first = file.read(FIRST_BYTES)
+    check_first_bytes(path, first, there)

@@ -21,8 +21,8 @@ from voxloom.io._failures import damaged
 from voxloom.io._object_file import ObjectFile, Span
 from voxloom.io._source import Array
 
-FRAME_MAGIC: Final = b"b2frame"
-_FIRST_BYTES: Final = 32
+_MAGIC: Final = b"b2frame"
+FIRST_BYTES: Final = 32
 _TRAILER_END_BYTES: Final = 23
 """Type and length of the trailer, then a fingerprint: how every frame ends."""
 
@@ -34,6 +34,21 @@ _CHUNK_HEADER: Final = struct.Struct("<4B3i")
 _CHUNK_HEADER_BYTES: Final = 32
 _NOT_A_NUMBER: Final = 2
 """What the index says of a chunk of NaN; zeros (1) and what was never written (4) are zeros."""
+
+
+def check_first_bytes(path: str, first: bytes, file_bytes: int) -> None:
+    """Raise unless a file of this length begins as a frame of the same length.
+
+    Raises
+    ------
+    VolumeReadError
+        If it does not.
+    """
+    if first[2:9] != _MAGIC or len(first) < FIRST_BYTES:
+        raise damaged(path, "does not begin as a blosc2 array in one file does")
+    frame_bytes = int.from_bytes(first[16:24], "big")
+    if frame_bytes != file_bytes:
+        raise damaged(path, f"says it has {frame_bytes} bytes, it has {file_bytes}")
 
 
 class _Chunk(NamedTuple):
@@ -156,19 +171,15 @@ class RemoteFrame:
         return bytes(array.schunk.get_chunk(0))
 
     def _header(self) -> list[Any]:
-        first = self._part(0, min(_FIRST_BYTES, self._file.size))
-        if first[2:9] != FRAME_MAGIC or len(first) < _FIRST_BYTES:
-            raise self._damaged("does not begin as a blosc2 array in one file does")
-        header_bytes, frame_bytes = struct.unpack_from(">i", first, 11)[0], first[16:24]
-        if int.from_bytes(frame_bytes, "big") != self._file.size:
-            said = int.from_bytes(frame_bytes, "big")
-            raise self._damaged(f"says it has {said} bytes, it has {self._file.size}")
+        first = self._part(0, min(FIRST_BYTES, self._file.size))
+        check_first_bytes(self._file.url, first, self._file.size)
+        header_bytes = struct.unpack_from(">i", first, 11)[0]
         if first[26] & 0xF:
             raise VolumeReadError(
                 f"{self._file.url}: its chunks lie in files of their own; write it with "
                 "contiguous=True, or copy the folder and open it from there"
             )
-        if not _FIRST_BYTES <= header_bytes <= min(_MOST_HEADER_BYTES, self._file.size):
+        if not FIRST_BYTES <= header_bytes <= min(_MOST_HEADER_BYTES, self._file.size):
             raise self._damaged(f"says its header has {header_bytes} bytes")
         header = self._unpacked(self._part(0, header_bytes), 14, "header")
         if not isinstance(header[13], list) or len(header[13]) != 3:

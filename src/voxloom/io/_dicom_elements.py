@@ -26,10 +26,10 @@ _LONG: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _SHORT: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _SYNTAX: Final = (0x0002, 0x0010)
 _VOXELS: Final = (0x7FE0, 0x0010)
-_ITEM: Final = (0xFFFE, 0xE000)
+ITEM: Final = (0xFFFE, 0xE000)
 _END_OF_ITEM: Final = (0xFFFE, 0xE00D)
-_END_OF_SEQUENCE: Final = (0xFFFE, 0xE0DD)
-_UNDEFINED: Final = 0xFFFFFFFF
+END_OF_SEQUENCE: Final = (0xFFFE, 0xE0DD)
+UNDEFINED: Final = 0xFFFFFFFF
 _LONGEST_SYNTAX: Final = 64
 _MOST_ELEMENTS: Final = 1 << 16
 
@@ -104,18 +104,18 @@ def _find_voxels(
             return None
         tag, length = element.tag, element.length
         if depth == 0:
-            if tag <= last or tag[0] == _ITEM[0]:
+            if tag <= last or tag[0] == ITEM[0]:
                 return None
             last = tag
             if tag == _VOXELS:
-                return None if length == _UNDEFINED else (file.tell(), length)
-        if tag == _END_OF_SEQUENCE:
+                return None if length == UNDEFINED else (file.tell(), length)
+        if tag == END_OF_SEQUENCE:
             depth -= 1
-        elif length == _UNDEFINED and tag != _ITEM:
+        elif length == UNDEFINED and tag != ITEM:
             if element.kind == b"UN":  # what is in it has a style of its own
                 return None
             depth += 1
-        elif length != _UNDEFINED and tag != _END_OF_ITEM:
+        elif length != UNDEFINED and tag != _END_OF_ITEM:
             if file.tell() + length > file_bytes:
                 return None
             file.seek(length, 1)
@@ -129,7 +129,7 @@ def read_element(file: BinaryIO, order: str, *, is_explicit: bool) -> _Element |
         return None
     group, number, length = struct.unpack(order + "HHI", head)
     tag = group, number
-    if not is_explicit or group == _ITEM[0]:
+    if not is_explicit or group == ITEM[0]:
         return _Element(tag, b"", length)
     kind = head[4:6]
     if kind in _SHORT:

@@ -8,7 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from voxloom.io._dicom_elements import StoredPixels, read_element, start_of_elements
+from voxloom.io._dicom_elements import (
+    END_OF_SEQUENCE,
+    ITEM,
+    UNDEFINED,
+    StoredPixels,
+    read_element,
+    start_of_elements,
+)
 from voxloom.io._failures import reading
 
 _SHARED: Final = (0x5200, 0x9229)
@@ -16,9 +23,6 @@ _FRAMES: Final = (0x5200, 0x9230)
 _TRANSFORM: Final = (0x0028, 0x9145)
 _INTERCEPT: Final = (0x0028, 0x1052)
 _SLOPE: Final = (0x0028, 0x1053)
-_MARKS: Final = 0xFFFE
-_END_OF_SEQUENCE: Final = (_MARKS, 0xE0DD)
-_UNDEFINED: Final = 0xFFFFFFFF
 _LONGEST_NUMBER: Final = 16
 _MOST_ELEMENTS: Final = 1 << 18
 
@@ -71,10 +75,10 @@ def _find_numbers(file: BinaryIO, end: int) -> Found | None:
             if sequence != _TRANSFORM or not 0 < length <= _LONGEST_NUMBER:
                 return None
             found.append((group, tag, file.read(length).decode("latin-1").strip("\0 ")))
-        elif tag == _END_OF_SEQUENCE:
+        elif tag == END_OF_SEQUENCE:
             depth = max(depth - 1, 0)
-        elif tag[0] != _MARKS and length == _UNDEFINED:
+        elif tag[0] != ITEM[0] and length == UNDEFINED:
             depth += 1  # a sequence that is none of these: nothing in it counts
-        elif length != _UNDEFINED and (depth or tag[0] != _MARKS):
+        elif length != UNDEFINED and (depth or tag[0] != ITEM[0]):
             file.seek(length, 1)
     return None

@@ -15,9 +15,9 @@ import numpy as np
 from voxloom._errors import VolumeReadError
 from voxloom._extras import import_extra
 from voxloom.geometry import Box
-from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
+from voxloom.io._library import FileStamp, decoding, space_in
 from voxloom.io._object_file import ObjectFile
-from voxloom.io._object_store import object_stamp
+from voxloom.io._object_store import stamp_when_opened, stamp_when_read
 from voxloom.io._remote import is_url
 from voxloom.io._shapes import check_numbers, chunk_of, four_axes
 from voxloom.io._source import Array, VolumeSource
@@ -67,7 +67,7 @@ class Hdf5Source(VolumeSource):
 
     def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         self.path: str = os.fspath(path)
-        self._stamp = _stamp_of(self.path)
+        self._stamp = stamp_when_opened(self.path)
         with decoding(self.path, "h5py"):
             file, _ = _open(self.path, self._stamp)
             self.name = name or _only_volume(self.path, file)
@@ -88,23 +88,11 @@ class Hdf5Source(VolumeSource):
         box = box or Box((0, 0, 0), self.spatial_shape)
         places = {2: box.slices[:2], 3: box.slices, 4: (slice(None), *box.slices)}[self._axes]
         with decoding(self.path, "h5py"):
-            file, remote = _open(self.path, self._stamp_now())
+            file, remote = _open(self.path, stamp_when_read(self.path, self._stamp))
             stored = _data_set(self.path, file, self.name)
             with nullcontext() if remote is None else remote.fetched(_chunk_spans(stored, places)):
                 voxels = np.asarray(stored[places]).reshape(self.shape[0], *box.size)
         return voxels.astype(self.dtype, copy=False)
-
-    def _stamp_now(self) -> FileStamp:
-        # Asking a server for each box would cost as much as a chunk: it is asked when opened.
-        is_remote = is_url(self.path)
-        return self._stamp._replace(process=os.getpid()) if is_remote else stamp_of(self.path)
-
-
-def _stamp_of(path: str) -> FileStamp:
-    if not is_url(path):
-        return stamp_of(path)
-    with decoding(path, "the store"):
-        return object_stamp(path)
 
 
 @lru_cache(maxsize=_OPEN_FILES)

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from voxloom._extras import import_extra
-from voxloom.io._library import FileStamp
-from voxloom.io._remote import MOST_RETRIES, RETRY_FIRST_S, RETRY_LONGEST_S, STALLED_S
+from voxloom.io._library import FileStamp, decoding, stamp_of
+from voxloom.io._remote import MOST_RETRIES, RETRY_FIRST_S, RETRY_LONGEST_S, STALLED_S, is_url
 
 _OPEN_STORES: Final = 256
 _Read = TypeVar("_Read")
@@ -35,6 +35,28 @@ def object_stamp(url: str) -> FileStamp:
     tag = zlib.crc32((found["e_tag"] or "").encode())
     changed_ns = int(found["last_modified"].timestamp()) * 1_000_000_000
     return FileStamp(tag, int(found["size"]), changed_ns, os.getpid())
+
+
+def stamp_when_opened(path: str) -> FileStamp:
+    """Return the stamp of a file, or of the object at a URL.
+
+    Raises
+    ------
+    VolumeReadError
+        If the store cannot be asked.
+    """
+    if not is_url(path):
+        return stamp_of(path)
+    with decoding(path, "the store"):
+        return object_stamp(path)
+
+
+def stamp_when_read(path: str, opened: FileStamp) -> FileStamp:
+    """Return the stamp that a file has now; of an object the one from when it was opened.
+
+    Asking a server for each box would cost as much as a chunk.
+    """
+    return opened._replace(process=os.getpid()) if is_url(path) else stamp_of(path)
 
 
 def read_range(url: str, start: int, length: int) -> bytes:

@@ -231,9 +231,8 @@ class Meter:
         if tally is None:
             tally = self._tallies.setdefault(epoch, _Tally())
             if len(self._tallies) > _EPOCHS_KEPT:
-                first_counted = next(
-                    iter(self._tallies)
-                )  # a loaded state may be of an earlier epoch
+                # Not the least: a loaded state may be of an earlier epoch.
+                first_counted = next(iter(self._tallies))
                 self._past.merge(self._tallies.pop(first_counted))
         return tally
 

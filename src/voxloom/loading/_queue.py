@@ -378,13 +378,11 @@ class Queue(ObservedQueue):
         self._notice_ranks()  # Lightning loads before anything is asked of the queue
         replaced = read_replaced(state, len(self._subjects))
         if self._run.asks_sampler:  # what workers have made is of the subjects that it gave here
-            self._stop()
-            self._dispatcher = None
+            self._forget_workers()
         seed = self.seed
         self._epoch, self._delivered = self._run.restore(state)
         if self.seed != seed:  # what workers have made ahead is of another run
-            self._stop()
-            self._dispatcher = None
+            self._forget_workers()
         self._leave_pass()
         self._faults.replacements.restore(replaced)
         if self._dispatcher is not None:
@@ -487,8 +485,7 @@ class Queue(ObservedQueue):
     def _notice_ranks(self) -> None:
         """Follow ranks that came to be after the queue was made, or its workers began."""
         if self._run.has_other_ranks():
-            self._stop()
-            self._dispatcher = None
+            self._forget_workers()
 
     def _begin_pass(self) -> int:
         was_begun = self._is_open and self._delivered
@@ -519,6 +516,11 @@ class Queue(ObservedQueue):
         finally:
             if self._dispatcher is not None:
                 self._dispatcher.close()
+
+    def _forget_workers(self) -> None:
+        """End them: the next to be asked for begin anew."""
+        self._stop()
+        self._dispatcher = None
 
     def _leave_pass(self) -> None:
         if self._ahead is not None:
