@@ -8,6 +8,7 @@ label that is chosen first, two workers, batches of four. The first run prepares
 by its own commands, and keeps that beside the volumes. Each run is a process of its own, and the
 loaders take turns. nnU-Net normalises to float32, so its patches are twice as large; its
 augmentation is off. TorchIO gets fewer patches, as it is slow: its rate does not depend on that.
+Whoever watches memory takes a fifth of a core, so that is done in a run of its own, the last.
 The last lines give what copying alone allows: the same boxes from memory maps into one buffer,
 as the workers do, and on into a batch, as the trainer does, one thread each.
 """
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure.process import run_watched
+from measure.process import run_in_peace, run_watched
 from measure.volumes import make_volumes, save_manifest
 from measure.workload import Workload
 from prepare_vs_nnunet import DATASET, preprocess_by_nnunet
@@ -53,24 +54,25 @@ def main() -> None:
     prepare_all(pairs, store, loaders, arguments.nnunet_python)
     manifest = save_manifest(arguments.data, pairs)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in loaders}
+    peaks: dict[str, float] = {}
     try:
-        for _ in range(arguments.repeats):
+        for number in range(arguments.repeats + 1):
             for name in loaders:
                 samples = arguments.samples if name in PREPARED else work.samples_per_volume
                 asked = replace(work, samples_per_volume=samples, prepared=str(store))
                 python = arguments.nnunet_python if name == "nnunetv2" else sys.executable
+                what = "measure.one_run", name, str(manifest), asked.to_json()
                 try:
-                    facts, watcher = run_watched(
-                        "measure.one_run", name, str(manifest), asked.to_json(), python=python
-                    )
+                    if number < arguments.repeats:
+                        runs[name].append(run_in_peace(*what, python=python))
+                    else:
+                        _, watcher = run_watched(*what, python=python)
+                        peaks[name] = watcher.peak_bytes() / 2**20
                 except subprocess.SubprocessError as error:
                     print(f"{name} gave no figures: {error}", file=sys.stderr)
-                    continue
-                facts["peak_mib"] = watcher.peak_bytes() / 2**20
-                runs[name].append(facts)
     finally:
         manifest.unlink()
-    report(runs)
+    report(runs, peaks)
     report_copies(store / "nifti", work)
 
 
@@ -91,7 +93,7 @@ def prepare_all(pairs: Any, store: Path, loaders: list[str], nnunet_python: str 
         (root / "preprocessed" / DATASET / "nnUNetPlans_3d_fullres").rename(store / "nnunet")
 
 
-def report(runs: dict[str, list[dict[str, Any]]]) -> None:
+def report(runs: dict[str, list[dict[str, Any]]], peaks: dict[str, float]) -> None:
     """Print patches a second of each loader, after the first epoch, and how they compare."""
     rates = {
         name: [rate for run in kept for rate in run["patches_per_s"][1:]]
@@ -102,7 +104,7 @@ def report(runs: dict[str, list[dict[str, Any]]]) -> None:
     print(f"{'loader':24} {'patches/s':>10} {'best':>7} {'worst':>7} {'peak MiB':>9}  dtypes")
     for name, found in rates.items():
         first = runs[name][0]
-        peak = max(run["peak_mib"] for run in runs[name])
+        peak = peaks.get(name, float("nan"))
         print(
             f"{name:24} {middle[name]:10.0f} {max(found):7.0f} {min(found):7.0f} {peak:9.0f}  "
             f"{first['formats'][0]}, centres {json.dumps(first['centre_labels'])}"

@@ -44,7 +44,7 @@ def run_watched(
         return _last_line(output.read()), watcher
 
 
-def run_in_peace(module: str, *arguments: str) -> dict[str, Any]:
+def run_in_peace(module: str, *arguments: str, python: str = sys.executable) -> dict[str, Any]:
     """Return the same object of a module that nobody watches: a watcher takes a fifth of a core.
 
     Raises
@@ -52,7 +52,7 @@ def run_in_peace(module: str, *arguments: str) -> dict[str, Any]:
     subprocess.SubprocessError
         If the process fails, or runs longer than ``RUN_LIMIT_S`` seconds.
     """
-    command = _command(module, arguments, sys.executable)
+    command = _command(module, arguments, python)
     done = subprocess.run(
         command, stdout=subprocess.PIPE, env=_environment(), timeout=RUN_LIMIT_S, check=True
     )

@@ -29,8 +29,8 @@ class PromptWorkers:
                 began = Began(command.job.number, OUTLINE, LAYOUT, {})
                 self._events.put([(worker, began)])
             elif isinstance(command, Cut):
-                done = tuple(Finished(place, n, (0, 0, 0)) for place, n, _ in command.patches)
-                self._events.put([(worker, Made(command.job, done, {}))])
+                done = (Finished(job, place, n, (0, 0, 0)) for job, place, n, _ in command.patches)
+                self._events.put([(worker, Made(tuple(done), {}))])
 
     def receive(self) -> list[tuple[int, Event]]:
         return self._events.get()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from voxloom.loading._ledger import Ledger
-from voxloom.loading._messages import Began, Cut, Finished, Made, Open
+from voxloom.loading._messages import Began, Cut, Finished, Open
 from voxloom.loading._plan import EpochPlan
 from voxloom.loading._slots import Layout, SlotMemory
 from voxloom.subjects import ScalarImage, Subject
@@ -51,8 +51,8 @@ def finish(ledger: Ledger, place: int) -> None:
     (running,) = [one for one in ledger.running.values() if place in one.waiting]
     running.outline, running.layout = OUTLINE, LAYOUT
     _, patch, _ = running.waiting[place]
-    done = Finished(place, patch, (0, 0, 0))
-    ledger.keep(running, Made(running.job.number, (done,), {}))
+    done = Finished(running.job.number, place, patch, (0, 0, 0))
+    ledger.keep(running, done)
 
 
 def test_slots_that_come_free_one_by_one_are_given_out_many_in_one_message() -> None:
@@ -64,7 +64,8 @@ def test_slots_that_come_free_one_by_one_are_given_out_many_in_one_message() -> 
         ledger.release([ledger.take((0, place))])
         ledger.pump(eager=True)
     orders = [command for _, message in recorder.messages for command in message]
-    assert sum(isinstance(command, Cut) for command in orders) > 50
+    cuts = [command for command in orders if isinstance(command, Cut)]
+    assert sum(len(cut.patches) for cut in cuts) > 50
     assert sum(isinstance(command, Open) for command in orders) > 50
     assert len(recorder.messages) < 48  # four at a time for two workers; one by one it takes 64
 
@@ -78,4 +79,4 @@ def test_a_patch_that_is_due_gets_the_only_free_slot_at_once() -> None:
     ledger.release([last])
     ledger.pump(eager=True)
     cuts = [one for _, message in recorder.messages for one in message if isinstance(one, Cut)]
-    assert [place for cut in cuts for place, _, _ in cut.patches] == [SLOTS]
+    assert [place for cut in cuts for _, place, _, _ in cut.patches] == [SLOTS]

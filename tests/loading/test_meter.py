@@ -25,7 +25,7 @@ def run_epoch(meter: Meter, epoch: int) -> None:
     plan, begin = plan_of(epoch), 100.0 * epoch
     job = Job(epoch, 0, epoch, ())
     meter.note_work(0, job, Began(0, None, LAYOUT, {"decode": 3.0, "locate": 1.0}, (0.0, 0.0)))
-    meter.note_work(1, job, Made(0, (), {"crop": 2.0}, (0.0, 0.0)))
+    meter.note_work(1, job, Made((), {"crop": 2.0}, (0.0, 0.0)))
     for place in range(4):
         meter.note_take(epoch, 1000, ready=place)
     meter.note_wait(epoch, (begin, begin + 5), is_first=True)
@@ -56,7 +56,7 @@ def test_workers_are_busy_or_not_from_the_first_patches_on() -> None:
     meter, job = Meter(), Job(0, 0, 0, ())
 
     def work(worker: int, begin: float, end: float) -> None:
-        meter.note_work(worker, job, Made(0, (), {"crop": end - begin}, (begin, end)))
+        meter.note_work(worker, job, Made((), {"crop": end - begin}, (begin, end)))
 
     work(0, 1005, 1009)  # workers start, then the first patches are made
     meter.note_wait(0, (1000, 1010), is_first=True)
@@ -74,8 +74,8 @@ def test_workers_are_busy_or_not_from_the_first_patches_on() -> None:
 
 def test_waiting_for_company_is_no_transport() -> None:
     meter, job, end = Meter(), Job(0, 0, 0, ()), time.perf_counter() - 100
-    meter.note_work(0, job, Made(0, (), {"crop": 1.0, KEPT: 99.0}, (end - 1, end)))
-    meter.note_work(0, job, Made(0, (), {"crop": 1.0}, (end - 1, end)))
+    meter.note_work(0, job, Made((), {"crop": 1.0, KEPT: 99.0}, (end - 1, end)))
+    meter.note_work(0, job, Made((), {"crop": 1.0}, (end - 1, end)))
     seconds = meter.total(workers=1, max_length=8).seconds
     assert seconds.keys() == {"crop", "ship"}
     assert 101 <= seconds["ship"] < 110
@@ -138,7 +138,7 @@ def test_totals_are_told_while_workers_report_stages_for_the_first_time() -> Non
         for epoch in range(3000):
             job = Job(epoch, 0, epoch, ())
             for stage in ("read", "decode", "transform", "locate", "crop"):
-                meter.note_work(0, job, Made(epoch, (), {stage: 1.0}))
+                meter.note_work(0, job, Made((), {stage: 1.0}))
         done.set()
 
     thread = threading.Thread(target=report)

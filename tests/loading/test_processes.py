@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from voxloom.loading._board import Board
-from voxloom.loading._messages import Cut, Made, Open
+from voxloom.loading._messages import Cut, Finished, Made, Open
 from voxloom.loading._processes import _obey
 from voxloom.loading._stages import KEPT
 from voxloom.loading._work import Job
@@ -24,11 +24,15 @@ class Bench:
         if isinstance(command, Open):
             self.was_reported.append(self.reports.poll())
         else:
-            yield Made(command.job, (), {})
+            yield Made(tuple(Finished(job, 0, 0, (0, 0, 0)) for job, *_ in command.patches), {})
 
 
 def job(number: int) -> Job:
     return Job(number, 0, 0, ((0, 0),))
+
+
+def cut(number: int) -> Cut:
+    return Cut(((number, 0, 0, 0),), 8)
 
 
 @pytest.mark.parametrize("is_known", [False, True])
@@ -37,11 +41,11 @@ def test_what_is_made_is_reported_before_the_next_subject_is_opened(is_known: bo
     bench: Any = Bench(reports)
     board = Board()
     board.attach()
-    commands = Cut(1, (), 8), Open(job(2), is_known=is_known), Cut(2, (), 8)
+    commands = cut(1), Open(job(2), is_known=is_known), cut(2)
     _obey(bench, commands, pipe, board)
     assert bench.was_reported == [not is_known]
     made = [event for _ in range(1 if is_known else 2) for event in reports.recv()]
-    assert [event.job for event in made] == [1, 2]
+    assert [done.job for event in made for done in event.patches] == [1, 2]
     assert all(event.seconds[KEPT] > 0 for event in made)
     assert not reports.poll()
     board.close()

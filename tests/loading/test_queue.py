@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
 import threading
@@ -376,3 +377,16 @@ def test_what_is_no_data_set_is_refused(dataset: Any) -> None:
 def test_an_empty_data_set_is_refused() -> None:
     with pytest.raises(RuntimeError, match="the data set is empty"):
         Queue([], 4, 2, UniformSampler(4))
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="the system has no such policy")
+def test_no_worker_takes_the_core_of_a_running_trainer_when_it_wakes(
+    make_queue: MakeQueue,
+) -> None:
+    with make_queue(3, 2, 4, num_workers=2, executor="processes") as queue:
+        next(iter(queue))
+        assert queue._dispatcher is not None
+        workers = queue._dispatcher._executor._processes  # type: ignore[attr-defined]
+        policies = [os.sched_getscheduler(worker.pid) for worker in workers]
+    assert policies == [os.SCHED_BATCH] * 2
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

@@ -94,7 +94,7 @@ def test_the_pace_is_what_was_measured() -> None:
     job = Job(0, 0, 0, ())
     for _ in range(2):
         meter.note_work(0, job, Began(0, None, Layout((), 0), {"read": 1.0, "decode": 2.0}))  # type: ignore[arg-type]
-    meter.note_work(0, job, Made(0, (), {"crop": 4.0, "patch transform": 4.0}))
+    meter.note_work(0, job, Made((), {"crop": 4.0, "patch transform": 4.0}))
     for begin in (0.0, 3.0, 6.0):
         meter.note_wait(0, (begin, begin + 1), is_first=begin == 0)
         meter.note_batch(plan, [0, 1, 2, 3])

@@ -307,18 +307,27 @@ class Dispatcher:
             self._recovery.on_ready(worker)
         elif isinstance(event, Broken):
             raise worker_broken(event)
+        elif isinstance(event, Made):
+            self._keep(worker, event)
         else:
             self._handle_report(event)
 
-    def _handle_report(self, event: Began | Made | Failed) -> None:
+    def _handle_report(self, event: Began | Failed) -> None:
         running = self._ledger.running.get(event.job)
         if running is None:
             return
         if isinstance(event, Failed):
             self._recovery.on_failed(running, event)
             return
-        if isinstance(event, Began):
-            self._ledger.begin(running, event)
-        else:
-            self._ledger.keep(running, event)
+        self._ledger.begin(running, event)
         self.meter.note_work(running.worker, running.job, event)
+
+    def _keep(self, worker: int, event: Made) -> None:
+        job = None
+        for done in event.patches:
+            running = self._ledger.running.get(done.job)
+            if running is not None:
+                job = running.job
+                self._ledger.keep(running, done)
+        if job is not None:
+            self.meter.note_work(worker, job, event)

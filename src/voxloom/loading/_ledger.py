@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from typing import Final
 
 from voxloom._errors import QueueError
 from voxloom.loading._memory_cache import StoredVolumes
-from voxloom.loading._messages import Began, Command, Cut, Drop, Executor, Made, Open
+from voxloom.loading._messages import Began, Command, Cut, Drop, Executor, Finished, Open
 from voxloom.loading._plan import EpochPlan
 from voxloom.loading._running import Grant, Patch, Running, finished_patch, jobs_from
 from voxloom.loading._slots import Layout, SlotMemory
@@ -156,16 +156,15 @@ class Ledger:
         if not self._memory.slot_bytes:
             self._memory.reserve(event.layout.nbytes)
 
-    def keep(self, running: Running, event: Made) -> None:
-        """Book finished patches."""
-        for done in event.patches:
-            key = (running.job.epoch, done.place)
-            _, _, slot = running.waiting.pop(done.place)
-            if running.unwanted or key < self._due:
-                self._free.append(slot)
-            else:
-                read = partial(self._memory.frame, self._memory.frame_of(slot))
-                self.ready[key] = finished_patch(running, done, slot, read, event.orders)
+    def keep(self, running: Running, done: Finished) -> None:
+        """Book a finished patch."""
+        key = (running.job.epoch, done.place)
+        _, _, slot = running.waiting.pop(done.place)
+        if running.unwanted or key < self._due:
+            self._free.append(slot)
+        else:
+            read = partial(self._memory.frame, self._memory.frame_of(slot))
+            self.ready[key] = finished_patch(running, done, slot, read)
         self._forget_if_done(running)
 
     def split(self, running: Running, place: int) -> Running:
@@ -235,7 +234,7 @@ class Ledger:
             pass
         outbox, self._outbox = self._outbox, {}
         for worker, commands in outbox.items():
-            self._executor.send(worker, *commands)
+            self._executor.send(worker, *_joined(commands))
 
     def _forget_if_done(self, running: Running) -> None:
         if not running.waiting and (running.is_granted or running.unwanted):
@@ -347,11 +346,31 @@ class Ledger:
 
     def _cut(self, running: Running, grants: list[Grant]) -> Cut:
         frame_of = self._memory.frame_of
-        patches = tuple((place, patch, frame_of(slot)) for place, patch, slot in grants)
-        return Cut(running.job.number, patches, self._memory.slot_bytes, self.keeps_order)
+        number = running.job.number
+        patches = tuple((number, place, patch, frame_of(slot)) for place, patch, slot in grants)
+        return Cut(patches, self._memory.slot_bytes, self.keeps_order)
 
     def _send_later(self, worker: int, command: Command) -> None:
         self._outbox.setdefault(worker, []).append(command)
+
+
+def _joined(commands: list[Command]) -> Iterator[Command]:
+    """Yield commands, those to cut joined, for which known subjects need not be opened before."""
+    cuts: list[Cut] = []
+    for command in commands:
+        if isinstance(command, Cut):
+            cuts.append(command)
+            continue
+        if cuts and isinstance(command, Open) and not command.is_known:
+            yield _join(cuts)
+            cuts = []
+        yield command
+    if cuts:
+        yield _join(cuts)
+
+
+def _join(cuts: list[Cut]) -> Cut:
+    return cuts[0]._replace(patches=tuple(chain.from_iterable(cut.patches for cut in cuts)))
 
 
 def _only(job: Job, place: int) -> tuple[tuple[int, int], ...]:

@@ -24,8 +24,9 @@ Span = tuple[float, float]
 
 
 class Open(NamedTuple):
-    """Read a subject and get ready to cut it; say what it looks like unless that is known.
+    """Read a subject and get ready to cut it, and say what it looks like.
 
+    Where that is known, nothing is said and nothing is read before the first patch is cut.
     `stored` says which of its volumes the memory cache has; None that it may keep them now.
     """
 
@@ -35,13 +36,12 @@ class Open(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """Cut patches of an opened job into frames of memory: ``(place, patch, frame)`` each.
+    """Cut patches of opened jobs into frames of memory: ``(job, place, patch, frame)`` each.
 
     `keeps_order` says that they may lie as their volumes do; otherwise they are in C order.
     """
 
-    job: int
-    patches: tuple[tuple[int, int, int], ...]
+    patches: tuple[tuple[int, int, int, int], ...]
     slot_bytes: int
     keeps_order: bool = False
 
@@ -73,25 +73,26 @@ class Finished(NamedTuple):
     """One patch lies in its frame; or, if it is larger than that, in `voxels`.
 
     `changed` says what a patch transform made of it, where there is one. `border` is the padding
-    of a grid before the first voxel of the volume, which its locations count.
+    of a grid before the first voxel of the volume, which its locations count. `orders` says how
+    its images lie, if not in C order.
     """
 
+    job: int
     place: int
     patch: int
     index_ini: Index3
     voxels: bytes | None = None
     changed: Changed | None = None
     border: Index3 = (0, 0, 0)
+    orders: str = ""
 
 
 class Made(NamedTuple):
-    """Patches of a job are finished; `orders` says how their images lie, if not in C order."""
+    """Patches of some jobs of one epoch are finished."""
 
-    job: int
     patches: tuple[Finished, ...]
     seconds: dict[str, float]
     span: Span = (0.0, 0.0)
-    orders: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,15 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End all workers."""
+
+
+def jobs_of(command: Command) -> list[int]:
+    """Return the numbers of the jobs that a command is about."""
+    if isinstance(command, Open):
+        return [command.job.number]
+    if isinstance(command, Drop):
+        return [command.job]
+    return list(dict.fromkeys(job for job, *_ in command.patches))
 
 
 def failure(job: int, stage: str, place: int | None, cause: BaseException) -> Failed:

@@ -124,7 +124,7 @@ class Meter:
         return [Moment(*row) for row in self._moments]
 
     def note_work(self, worker: int, job: Job, event: Began | Made) -> None:
-        """Count what a worker did, when its report is read."""
+        """Count what a worker did for a job, or for several of its epoch, when that is read."""
         tally, now = self._tally(job.epoch), time.perf_counter()
         sent_s = event.span[1] + event.seconds.pop(KEPT, 0.0)
         for stage, seconds in event.seconds.items():
@@ -136,7 +136,8 @@ class Meter:
             tally.loads += bool(event.seconds)
         tally.note_change()
         name = "open" if isinstance(event, Began) else "cut"
-        self._work.add(Mark(name, worker, *event.span, job.epoch, job.subject, event.seconds))
+        subject = job.subject if _is_of_one(event) else None
+        self._work.add(Mark(name, worker, *event.span, job.epoch, subject, event.seconds))
 
     def note_take(self, epoch: int, nbytes: int, ready: int) -> None:
         """Count a patch that is taken while `ready` are finished."""
@@ -235,6 +236,11 @@ class Meter:
                 first_counted = next(iter(self._tallies))
                 self._past.merge(self._tallies.pop(first_counted))
         return tally
+
+
+def _is_of_one(event: Began | Made) -> bool:
+    """Tell whether a report is about one job, and so about one subject."""
+    return isinstance(event, Began) or len({done.job for done in event.patches}) < 2
 
 
 def _known(epoch: int, tally: _Tally, workers: int, max_length: int) -> EpochStats:

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection, resource_tracker, util
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any, Final, Literal, final
 
 from voxloom._errors import QueueError
-from voxloom.loading._bench import Bench
+from voxloom.loading._bench import REPORT_EVERY_S, Bench
 from voxloom.loading._board import Board, Position
 from voxloom.loading._memory import let_go_first
 from voxloom.loading._memory_cache import MemoryCache
@@ -33,6 +33,7 @@ from voxloom.loading._messages import (
     Broken,
     Command,
     Event,
+    Finished,
     Lost,
     Made,
     Open,
@@ -46,7 +47,6 @@ from voxloom.loading._work import WorkSpec
 StartMethod = Literal["spawn", "forkserver"]
 
 _GRACE_S: Final = 1.0
-_REPORT_EVERY_S: Final = 0.005
 _LOOK_EVERY_S: Final = 0.25
 _ONE_THREAD: Final = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS"
@@ -227,6 +227,7 @@ def run_worker(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer decides when it ends
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    _let_trainer_keep_its_core()
     board.attach()
     watch = threading.Thread(target=_watch, args=(board,), name="voxloom-watch", daemon=True)
     watch.start()
@@ -244,6 +245,16 @@ def run_worker(
         os._exit(0)
 
 
+def _let_trainer_keep_its_core() -> None:
+    """Ask the system not to take a core from a running thread for this worker when it wakes.
+
+    Else a trainer that hands out a batch, and so wakes a worker, may wait until that one rests.
+    """
+    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        with suppress(OSError):  # a sandbox may forbid it
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def _obey(bench: Bench, commands: tuple[Command, ...], pipe: Connection, board: Board) -> None:
     """Carry out commands; report what is made every few milliseconds, and all else at once.
 
@@ -256,7 +267,7 @@ def _obey(bench: Bench, commands: tuple[Command, ...], pipe: Connection, board: 
             _ship(pipe, board, kept)
         for event in bench.obey(command):
             kept.append(event)
-            if not isinstance(event, Made) or time.perf_counter() - since > _REPORT_EVERY_S:
+            if not isinstance(event, Made) or time.perf_counter() - since > REPORT_EVERY_S:
                 _ship(pipe, board, kept)
                 since = time.perf_counter()
     _ship(pipe, board, kept)
@@ -295,17 +306,32 @@ def _report(pipe: Connection, *events: Event) -> None:
     try:
         data = pickle.dumps(events, pickle.HIGHEST_PROTOCOL)
     except Exception:
-        data = pickle.dumps(tuple(map(_that_can_be_sent, events)), pickle.HIGHEST_PROTOCOL)
+        sent = tuple(part for event in events for part in _that_can_be_sent(event))
+        data = pickle.dumps(sent, pickle.HIGHEST_PROTOCOL)
     pipe.send_bytes(data)
 
 
-def _that_can_be_sent(event: Event) -> Event:
+def _that_can_be_sent(event: Event) -> Iterator[Event]:
+    if isinstance(event, Made):
+        troubles = {done.place: _trouble_in(done) for done in event.patches}
+        yield event._replace(patches=tuple(d for d in event.patches if not troubles[d.place]))
+        for done in event.patches:
+            if error := troubles[done.place]:
+                yield failure(done.job, "ship", done.place, error)
+    elif error := _trouble_in(event):
+        assert isinstance(event, Began)
+        yield failure(event.job, "ship", None, error)
+    else:
+        yield event
+
+
+def _trouble_in(event: Event | Finished) -> Exception | None:
+    """Return why something cannot be sent, or None."""
     try:
         pickle.dumps(event, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
-        assert isinstance(event, Began | Made)
-        return failure(event.job, "ship", None, error)
-    return event
+        return error
+    return None
 
 
 def _watch(board: Board) -> None:

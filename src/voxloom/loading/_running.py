@@ -109,17 +109,15 @@ class Patch:
         return self.layout.views(self.read())
 
 
-def finished_patch(
-    running: Running, done: Finished, slot: int, read: Callable[[], Bytes], orders: str = ""
-) -> Patch:
+def finished_patch(running: Running, done: Finished, slot: int, read: Callable[[], Bytes]) -> Patch:
     """Return what a worker reports as finished; `read` gives the memory that it wrote into."""
     assert running.outline is not None
     assert running.layout is not None
     outline, layout, origin = running.outline, running.layout, done.index_ini
     width, height, depth = layout.fields[0].shape[1:]
     size = width, height, depth
-    if orders:
-        layout = layout.in_orders(orders)
+    if done.orders:
+        layout = layout.in_orders(done.orders)
     if done.changed is not None:
         outline, layout = done.changed.unpack(), done.changed.layout
         size, origin = done.changed.size, (0, 0, 0)

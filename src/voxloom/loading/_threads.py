@@ -17,7 +17,7 @@ from voxloom._errors import QueueError
 from voxloom.loading._bench import Bench
 from voxloom.loading._board import Board, Position
 from voxloom.loading._memory_cache import MemoryCache
-from voxloom.loading._messages import Command, Event, Open, Ready, failure
+from voxloom.loading._messages import Command, Event, Ready, failure, jobs_of
 from voxloom.loading._seeding import seeds_globals, takes_rng
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._work import WorkSpec
@@ -135,9 +135,9 @@ class ThreadExecutor:
                 for event in bench.obey(command):
                     self._events.put((worker, event))
             except BaseException as error:  # a thread that ends would end in silence
-                number = command.job.number if isinstance(command, Open) else command.job
                 stage = self.position(worker).stage
-                self._events.put((worker, failure(number, stage, None, error)))
+                for number in jobs_of(command):
+                    self._events.put((worker, failure(number, stage, None, error)))
 
 
 def _check_draws(spec: WorkSpec) -> None:
