@@ -97,6 +97,20 @@ def dicom(folder: Path) -> Path:
     return series
 
 
+def enhanced(folder: Path) -> Path:
+    """Write one DICOM file of many frames, whose places are sequences of elements."""
+    import SimpleITK
+
+    image = SimpleITK.GetImageFromArray(VOXELS.T)
+    image.SetMetaData("0008|0016", "1.2.840.10008.5.1.4.1.1.4.1")  # enhanced MR
+    image.SetMetaData("0008|0060", "MR")
+    writer = SimpleITK.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    writer.SetFileName(str(folder / "a.dcm"))
+    writer.Execute(image)
+    return folder / "a.dcm"
+
+
 def tiff(name: str, **options: Any) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         import tifffile
@@ -169,6 +183,7 @@ FORMATS: dict[str, Callable[[Path], Path]] = {
     "ome-zarr labels": ome_zarr_labels,
     "dicom": dicom,
     "dcm": lambda folder: dicom(folder) / "0.dcm",
+    "dcm enhanced": enhanced,
 }
 
 
@@ -263,7 +278,7 @@ def attack(name: str, count: int, seed: int, done: Any, limited: bool = True) ->
             file = files[int(rng.integers(len(files)))]
             whole = file.read_bytes()
             kept = Path(folder).parent / f"voxloom-fuzz-{os.getppid()}"
-            by_element = name == "dicom" and rng.random() < 0.7
+            by_element = name in ("dicom", "dcm enhanced") and rng.random() < 0.7
             changed = (damage_elements if by_element else mutate)(whole, rng)
             kept.write_bytes(changed)
             _write_anew(file, changed)

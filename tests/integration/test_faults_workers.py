@@ -120,6 +120,18 @@ def test_a_worker_that_hangs_is_named_with_the_stacks_and_ended(make_queue: Make
     assert sum(map(is_gone, set(hanging) - set(workers_of(queue)))) == 1
 
 
+@pytest.mark.timeout(60)
+def test_a_worker_that_hangs_is_told_no_more_than_fits_in_its_pipe() -> None:
+    """All places of its next subject would not, and the trainer would wait for it to read them."""
+    dataset = SubjectsDataset(faulty.make_subjects(6), faulty.HangOn(*range(6)))
+    options = {"seed": 3, "executor": "processes", "timeout": 0.7}
+    with (
+        Queue(dataset, 6, 50_000, UniformSampler(4), num_workers=1, **options) as queue,
+        pytest.raises(PatchError, match=r"hangs in stage 'transform'"),
+    ):
+        next(iter(queue))
+
+
 def test_what_hangs_is_replaced_like_what_fails(make_queue: MakeQueue) -> None:
     queue = make_queue(faulty.HangOn(2), timeout=0.7, retries=0, on_error="replace")
     expected = make_queue(faulty.FailOn(2), 0, on_error="replace")

@@ -30,7 +30,7 @@ def test_a_subject_whose_first_patch_cannot_be_made_is_opened_all_the_same() -> 
         WorkSpec(dataset, GridSampler(patch_size=4), 1, **failing), SlotMemory(8, shared=False)
     )
     places = tuple((n, n) for n in range(8))  # the grid's first place is the sum 0
-    assert [type(event) for event in bench.obey(Open(Job(0, 0, 0, places)))] == [Began]
+    assert [type(event) for event in bench.obey(Open(Job(0, 0, 0, places), 8))] == [Began]
     cut = Cut(tuple((0, n, n, n) for n in range(8)), 4**3 * 4)
     events = list(bench.obey(cut))
     assert [event.place for event in events if isinstance(event, Failed)] == [0, 7]

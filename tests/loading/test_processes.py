@@ -41,7 +41,7 @@ def test_what_is_made_is_reported_before_the_next_subject_is_opened(is_known: bo
     bench: Any = Bench(reports)
     board = Board()
     board.attach()
-    commands = cut(1), Open(job(2), is_known=is_known), cut(2)
+    commands = cut(1), Open(job(2), 1, is_known=is_known), cut(2)
     _obey(bench, commands, pipe, board)
     assert bench.was_reported == [not is_known]
     made = [event for _ in range(1 if is_known else 2) for event in reports.recv()]

@@ -87,7 +87,7 @@ class Bench:
         """
         try:
             if isinstance(command, Open):
-                held = _Held(command, len(command.job.places))
+                held = _Held(command, command.num_places)
                 self._held[command.job.number] = held
                 if not command.is_known:
                     yield from self._open(held)
@@ -103,7 +103,7 @@ class Bench:
     def _open(self, held: _Held) -> Generator[Began, None, Opened]:
         """Open the subject of a job; say so unless that is known and was kept."""
         start = time.perf_counter()
-        job, is_known, stored = held.command
+        job, _, is_known, stored = held.command
         place = job.places[0][0]
         self._locate_on_board(job, place)
         opened = self._shelf.take(job.subject, job.epoch)

@@ -25,6 +25,9 @@ _PATCHES_A_WORKER: Final = 32
 # So many patches are asked of a job at once that questions and reports fit in a pipe: else the
 # two ends could wait for each other to read.
 _MOST_ASKED: Final = 500
+# Of the places of a job, so many are told when it is opened: a worker looks at the first patch that
+# can be made. All of a grid's would not fit in a pipe.
+_MOST_TOLD: Final = 64
 # Slots are given out by such shares of all, so that a worker is not asked patch by patch.
 _SHARE: Final = 8
 
@@ -339,10 +342,11 @@ class Ledger:
 
     def _open(self, running: Running) -> Open:
         """Return the command to open a subject; the first one asks to keep its volumes."""
-        subject = running.job.subject
-        stored = self._stored.get(subject)
-        self._stored.setdefault(subject, ())
-        return Open(running.job, running.outline is not None, stored)
+        job = running.job
+        stored = self._stored.get(job.subject)
+        self._stored.setdefault(job.subject, ())
+        told = job._replace(places=job.places[:_MOST_TOLD])
+        return Open(told, len(job.places), running.outline is not None, stored)
 
     def _cut(self, running: Running, grants: list[Grant]) -> Cut:
         frame_of = self._memory.frame_of

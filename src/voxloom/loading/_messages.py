@@ -27,10 +27,13 @@ class Open(NamedTuple):
     """Read a subject and get ready to cut it, and say what it looks like.
 
     Where that is known, nothing is said and nothing is read before the first patch is cut.
-    `stored` says which of its volumes the memory cache has; None that it may keep them now.
+    `job` has the first of its `num_places` places: all of them might not fit in a pipe, and whoever
+    tells a worker that hangs would hang too. `stored` says which of its volumes the memory cache
+    has; None that it may keep them now.
     """
 
     job: Job
+    num_places: int
     is_known: bool = False
     stored: StoredVolumes | None = ()
 
