@@ -136,6 +136,19 @@ class HangOn(FailOn):
         return subject
 
 
+class StuckOnArrival:
+    """A transform that never gets through to the worker it is sent to."""
+
+    def __call__(self, subject: Subject) -> Subject:
+        return subject
+
+    def __setstate__(self, state: object) -> None:
+        time.sleep(1000)
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"a state": "so that it is set"}
+
+
 class FailOnPatch:
     """A patch transform that fails for one patch in eleven."""
 

@@ -26,7 +26,7 @@ _PATCHES_A_WORKER: Final = 32
 # two ends could wait for each other to read.
 _MOST_ASKED: Final = 500
 # Of the places of a job, so many are told when it is opened: a worker looks at the first patch that
-# can be made. All of a grid's would not fit in a pipe.
+# can be made. As many as a long queue holds would not fit in a pipe.
 _MOST_TOLD: Final = 64
 # Slots are given out by such shares of all, so that a worker is not asked patch by patch.
 _SHARE: Final = 8
