@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -30,6 +30,7 @@ from voxloom.loading._messages import (
 from voxloom.loading._shelf import Shelf
 from voxloom.loading._slots import SlotMemory
 from voxloom.loading._stages import StageError
+from voxloom.loading._window import Bytes
 from voxloom.loading._work import Job, Opened, Workshop, WorkSpec
 
 REPORT_EVERY_S: Final = 0.005
@@ -144,7 +145,8 @@ class Bench:
             for _, place, patch, frame in patches:
                 done[number] = done.get(number, 0) + 1
                 try:
-                    report.add(self._finish(held.job, opened, command, place, patch, frame))
+                    finished = self._finish(held.job, opened, command, place, patch, frame)
+                    report.add(finished, held.job.epoch)
                 except Exception as error:
                     yield _failed(number, error, "crop", place)
             if done[number] == held.left:
@@ -171,13 +173,9 @@ class Bench:
         layout, orders = opened.layout, ""
         if command.keeps_order and (as_stored := workshop.layout_as_stored(opened)) is not layout:
             layout, orders = as_stored, as_stored.orders
-        if layout.nbytes <= self._memory.slot_bytes:
-            voxels = None
-            workshop.cut(opened, box, self._memory.frame(frame), layout)
-        else:
-            memory = np.empty(layout.nbytes, dtype=np.uint8)
-            workshop.cut(opened, box, memory, layout)
-            voxels = memory.tobytes()
+        voxels = self._write(
+            layout.nbytes, frame, lambda memory: workshop.cut(opened, box, memory, layout)
+        )
         return Finished(
             job.number, place, patch, box.index_ini, voxels, border=opened.border, orders=orders
         )
@@ -186,14 +184,18 @@ class Bench:
         self, job: Job, opened: Opened, box: Box, place: int, patch: int, frame: int
     ) -> Finished:
         made = self._workshop.change(opened, box, job, patch)
-        changed, voxels = self._workshop.pack(made, box), None
-        if made.layout.nbytes <= self._memory.slot_bytes:
-            made.write(self._memory.frame(frame))
-        else:
-            memory = np.empty(made.layout.nbytes, dtype=np.uint8)
-            made.write(memory)
-            voxels = memory.tobytes()
+        changed = self._workshop.pack(made, box)
+        voxels = self._write(made.layout.nbytes, frame, made.write)
         return Finished(job.number, place, patch, box.index_ini, voxels, changed, opened.border)
+
+    def _write(self, nbytes: int, frame: int, write: Callable[[Bytes], None]) -> bytes | None:
+        """Let a patch be written into its frame; return it, if it is larger than that."""
+        if nbytes <= self._memory.slot_bytes:
+            write(self._memory.frame(frame))
+            return None
+        memory = np.empty(nbytes, dtype=np.uint8)
+        write(memory)
+        return memory.tobytes()
 
 
 class _Report:
@@ -206,12 +208,12 @@ class _Report:
 
     def is_due(self, epoch: int) -> bool:
         """Tell whether to report what is finished before anything is made for an epoch."""
-        was, self._epoch = self._epoch, epoch
-        return epoch != was or time.perf_counter() - self._start > REPORT_EVERY_S
+        return epoch != self._epoch or time.perf_counter() - self._start > REPORT_EVERY_S
 
-    def add(self, finished: Finished) -> None:
-        """Take what is finished."""
+    def add(self, finished: Finished, epoch: int) -> None:
+        """Take what is finished, of an epoch."""
         self._finished.append(finished)
+        self._epoch = epoch
 
     def made(self) -> Iterator[Made]:
         """Yield the report, if there is any, and begin the next."""
