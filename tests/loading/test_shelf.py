@@ -7,12 +7,15 @@ from changing import make_subjects
 
 from voxloom.io import ArraySource
 from voxloom.loading import _shelf
+from voxloom.loading._memory_cache import StoredVolume, StoredVolumes
 from voxloom.loading._shelf import Shelf
 from voxloom.loading._slots import Layout
 from voxloom.loading._work import Opened
 
 
-def opened(*, is_lasting: bool, side: int = 10, is_cached: bool = False) -> Opened:
+def opened(
+    *, is_lasting: bool, side: int = 10, is_cached: bool = False, stored: StoredVolumes = ()
+) -> Opened:
     shape = side, side, side
     subject = make_subjects(1)[0]
     layout = Layout((), 0)
@@ -23,6 +26,7 @@ def opened(*, is_lasting: bool, side: int = 10, is_cached: bool = False) -> Open
         shape,
         is_lasting=is_lasting,
         is_cached=is_cached,
+        stored=stored,
     )
 
 
@@ -51,6 +55,21 @@ def test_what_a_cache_gave_is_kept_but_looked_at_again_at_each_visit() -> None:
     assert shelf.take(4, epoch=1) is None
     assert shelf.take(4, epoch=0) is None
     assert shelf.kept(4) is one
+
+
+def test_what_stays_in_memory_is_looked_at_once_in_each_epoch() -> None:
+    shelf = Shelf()
+    volume = StoredVolume("t1", "as it was", 0, (1, 10, 10, 10), (0, 1, 2, 3), "<i2")
+    for subject in range(2):
+        shelf.put(subject, 0, opened(is_lasting=True, is_cached=True, stored=(volume,)))
+    for epoch in (0, 1):
+        for subject in (0, 1, 0, 1):
+            found = shelf.take(subject, epoch)
+            assert found is (shelf.kept(subject) if epoch == 0 else None)
+    again = shelf.kept(1)
+    assert again is not None
+    shelf.put(1, 1, again)
+    assert kept(shelf, range(2), epoch=1) == [1]
 
 
 def test_what_was_opened_anew_takes_the_place_of_what_was_kept() -> None:

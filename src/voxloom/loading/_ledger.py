@@ -18,10 +18,14 @@ from voxloom.loading._slots import Layout, SlotMemory
 from voxloom.loading._work import Job
 from voxloom.subjects import Subject
 
-# A worker finishes one job while the next already waits in its pipe.
-_JOBS_A_WORKER: Final = 2
-# The same where each job is one patch that is read by region: so many milliseconds of work.
-_PATCHES_A_WORKER: Final = 32
+# So much a worker is given at a time, counted in patches that are jobs of their own: in
+# milliseconds of work, more or less.
+_ROOM: Final = 32
+# As much counts a job that has its slots: a worker finishes one while the next waits in its pipe.
+_JOB: Final = _ROOM // 2
+# A worker that had the subject of a single patch may have so much more to do than another, and
+# still gets it: a worker that had not would have to open the subject first.
+_OPENING: Final = 16
 # So many patches are asked of a job at once that questions and reports fit in a pipe: else the
 # two ends could wait for each other to read.
 _MOST_ASKED: Final = 500
@@ -48,7 +52,8 @@ class Ledger:
     memory : SlotMemory
         Where finished patches lie; its number of slots is the bound.
     alone : bool
-        Whether each job is one patch, which any worker may make.
+        Whether each job is one patch, which any worker may make. Otherwise that is so for subjects
+        whose volumes stay in memory.
 
     Attributes
     ----------
@@ -66,10 +71,10 @@ class Ledger:
     ) -> None:
         self._plan, self._executor, self._memory = plan, executor, memory
         self._alone = alone
-        self._room = _PATCHES_A_WORKER if alone else _JOBS_A_WORKER
         self._outbox: dict[int, list[Command]] = {}
         self._known: dict[int, tuple[Subject, Layout]] = {}
         self._stored: dict[int, StoredVolumes] = {}
+        self._holders: dict[int, set[int]] = {}
         self._numbers = count()
         # In the order in which they came free: then the same ones lie in one batch again and again.
         self._free = deque(range(memory.count))
@@ -107,7 +112,7 @@ class Ledger:
         for key in [key for key in self.ready if afresh or key < self._due]:
             self._free.append(self.ready.pop(key).slot)
         if afresh or self._next is None or self._next.epoch < epoch:
-            self._jobs = jobs_from(self._plan, epoch, place, self._numbers)
+            self._jobs = jobs_from(self._plan, epoch, place, self._numbers, self._is_at_hand)
             self._next = next(self._jobs)
         while (self._next.epoch, self._next.places[-1][0]) < self._due:
             self._next = next(self._jobs)
@@ -150,8 +155,10 @@ class Ledger:
         """Book an opened subject. The first one decides how large a slot is."""
         running.outline, running.layout = event.outline, event.layout
         subject = running.job.subject
-        if event.is_lasting and self._alone:
+        if event.is_lasting and (self._alone or event.stored):
             self._known[subject] = event.outline, event.layout
+        else:
+            self._known.pop(subject, None)
         if event.stored is None:
             self._stored.pop(subject, None)
         elif event.stored:
@@ -229,7 +236,8 @@ class Ledger:
 
     def pump(self, *, eager: bool = False) -> None:
         """Give out jobs, and slots once there are some; `eager`, any that are free."""
-        opens = not self._alone or not self._memory.slot_bytes or self._pays(eager=eager)
+        is_one_of_many = self._is_single(self._next) and self._memory.slot_bytes
+        opens = not is_one_of_many or self._pays(eager=eager)
         if not opens and not (self._pending and self._free):
             return  # as after most reports and batches, where each patch is a job
         self._loads = self._count_loads()
@@ -254,7 +262,7 @@ class Ledger:
 
     def _assign(self) -> bool:
         """Give the next job to a worker that has room. Tell whether one had."""
-        waits_for_slots = self._alone and self._memory.slot_bytes and not self._free
+        waits_for_slots = self._is_single(self._next) and self._memory.slot_bytes and not self._free
         if waits_for_slots:
             return False
         job = self._next
@@ -264,6 +272,7 @@ class Ledger:
         running = Running(job, worker, asked=job)
         running.outline, running.layout = self._known.get(job.subject, (None, None))
         self.running[job.number] = running
+        self._holders.setdefault(job.subject, set()).add(worker)
         self._loads[worker] += self._load(running)
         self._pending.append(running)
         self._send_later(worker, self._open(running))
@@ -298,7 +307,19 @@ class Ledger:
         return loads
 
     def _load(self, running: Running) -> int:
-        return 1 if running.is_granted or running.unwanted else self._room
+        if not running.is_granted and not running.unwanted:
+            return _ROOM
+        return 1 if self._is_single(running.job) else _JOB
+
+    def _is_at_hand(self, subject: int) -> bool:
+        """Tell whether any worker can cut a patch of a subject without decoding a volume."""
+        return subject in self._known
+
+    def _is_single(self, job: Job | None) -> bool:
+        """Tell whether a job is one patch that any worker may make."""
+        if job is None or self._alone:
+            return self._alone
+        return len(job.places) == 1 and self._is_at_hand(job.subject)
 
     def _has_slot(self, key: tuple[int, int]) -> bool:
         """Tell whether all patches that are due up to a place have slots."""
@@ -306,10 +327,15 @@ class Ledger:
         return waits is None or (waits.epoch, waits.places[0][0]) > key
 
     def _worker_for(self, job: Job) -> int | None:
-        holder = None if self._alone else self._holder_of(job)
+        holder = None if self._is_single(job) else self._holder_of(job)
         if holder is None:
-            holder = self._loads.index(min(self._loads))
-        return holder if self._loads[holder] < self._room else None
+            holders = self._holders.get(job.subject, ())
+            costs = [
+                load + (0 if worker in holders else _OPENING)
+                for worker, load in enumerate(self._loads)
+            ]
+            holder = costs.index(min(costs))
+        return holder if self._loads[holder] < _ROOM else None
 
     def _holder_of(self, job: Job) -> int | None:
         """Return the worker that has the subject of a job open."""
@@ -336,7 +362,7 @@ class Ledger:
         running.waiting.update((grant[0], grant) for grant in grants)
         if running.is_granted:
             self._pending.popleft()
-            self._loads[running.worker] += 1 - self._room
+            self._loads[running.worker] += self._load(running) - _ROOM
         self._send_later(running.worker, self._cut(running, grants))
         return True
 

@@ -21,8 +21,8 @@ class Shelf:
 
     A subject whose volumes were decoded, or which is another in each epoch, is kept until the
     next one is opened and no longer: there is never room for two. One that is read from a cache
-    is looked at again at each visit, as its files may have changed, and has no pages of them in
-    memory between two.
+    is looked at again in each epoch, as its files may have changed. Where that is a folder, it is
+    looked at at each visit, and has no pages of the files in memory between two.
 
     Examples
     --------
@@ -33,12 +33,13 @@ class Shelf:
     def __init__(self) -> None:
         self._lasting: OrderedDict[int, Opened] = OrderedDict()
         self._voxels = 0
+        self._looked_at: dict[int, int] = {}
         self._last: tuple[tuple[int, int], Opened] | None = None
 
     def take(self, subject: int, epoch: int) -> Opened | None:
         """Return a subject that is kept, and is still as it was; else make room for it."""
         kept = self.kept(subject)
-        if kept is not None and not kept.is_cached:
+        if kept is not None and (not kept.is_cached or self._looked_at.get(subject) == epoch):
             return kept
         if self._last is not None and self._last[0] == (subject, epoch):
             return self._last[1]
@@ -53,20 +54,25 @@ class Shelf:
 
     def put(self, subject: int, epoch: int, opened: Opened) -> None:
         """Keep a subject that is not needed at the moment."""
-        if opened.is_cached or not opened.is_lasting:
+        if not opened.stays_in_memory and (opened.is_cached or not opened.is_lasting):
             if self._last is not None and self._last[1] is not opened:
                 self._clear_last()
             self._last = (subject, epoch), opened
-        if self._lasting.get(subject) is opened:
-            return
-        self._remove(subject)
-        if opened.is_lasting:
-            self._lasting[subject] = opened
-            self._voxels += math.prod(opened.spatial_shape)
-            while len(self._lasting) > 1 and self._is_too_much():
-                self._remove(next(iter(self._lasting)))
+        if self._lasting.get(subject) is not opened:
+            self._remove(subject)
+            if opened.is_lasting:
+                self._add(subject, opened)
+        if opened.stays_in_memory:
+            self._looked_at[subject] = epoch
+
+    def _add(self, subject: int, opened: Opened) -> None:
+        self._lasting[subject] = opened
+        self._voxels += math.prod(opened.spatial_shape)
+        while len(self._lasting) > 1 and self._is_too_much():
+            self._remove(next(iter(self._lasting)))
 
     def _remove(self, subject: int) -> None:
+        self._looked_at.pop(subject, None)
         gone = self._lasting.pop(subject, None)
         if gone is not None:
             self._voxels -= math.prod(gone.spatial_shape)

@@ -29,6 +29,9 @@ from voxloom.loading._window import Bytes
 from voxloom.patches import GridSampler, PatchSampler, copy_image_boxes, is_first_axis_fastest
 from voxloom.subjects import Subject, SubjectsDataset, as_subject, lazy_copy, load_copy
 
+Pairs = tuple[tuple[int, int], ...]
+"""Place in the plan and number within the subject of some patches, soonest due first."""
+
 
 class Job(NamedTuple):
     """Patches to make from one decoded subject: a residency, or what is left of it.
@@ -39,14 +42,14 @@ class Job(NamedTuple):
         Its place among all jobs of this queue.
     subject, epoch : int
         Index of the subject in the data set; which epoch the patches belong to.
-    places : tuple of (int, int)
-        Place in the plan and number within the subject of each patch, soonest due first.
+    places : Pairs
+        Where its patches are in the plan, and which of the subject's they are.
     """
 
     number: int
     subject: int
     epoch: int
-    places: tuple[tuple[int, int], ...]
+    places: Pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,11 @@ class Opened:
     is_lasting: bool = False
     is_cached: bool = False
     stored: StoredVolumes | None = None
+
+    @property
+    def stays_in_memory(self) -> bool:
+        """Whether all that was decoded for it lies in the memory cache."""
+        return self.is_cached and bool(self.stored)
 
     def outline(self) -> Subject:
         """Return the subject with one voxel an image: what the trainer needs to know of it."""
