@@ -1,12 +1,15 @@
-"""Single patches: many in one message where nobody waits, none kept back where somebody does."""
+"""Whoever waits gets what is due; where nobody does, single patches go many in one message."""
 
+import itertools
 from typing import Any
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voxloom.loading._ledger import Ledger
 from voxloom.loading._messages import Began, Cut, Finished, Open
-from voxloom.loading._plan import EpochPlan
+from voxloom.loading._plan import EpochPlan, PlanOptions, plan_epoch
 from voxloom.loading._slots import Layout, SlotMemory
 from voxloom.subjects import ScalarImage, Subject
 
@@ -80,3 +83,70 @@ def test_a_patch_that_is_due_gets_the_only_free_slot_at_once() -> None:
     ledger.pump(eager=True)
     cuts = [one for _, message in recorder.messages for one in message if isinstance(one, Cut)]
     assert [place for cut in cuts for _, place, _, _ in cut.patches] == [SLOTS]
+
+
+class Workers:
+    """An executor that remembers what it was told, until somebody does it."""
+
+    num_workers = 2
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def send(self, worker: int, *commands: Any) -> None:
+        self.told += commands
+
+
+def start(counts: list[int], max_length: int) -> tuple[Ledger, Workers]:
+    workers = Workers()
+    memory = SlotMemory(max_length, shared=False)
+    options = PlanOptions(seed=3, max_length=max_length)
+    ledger = Ledger(lambda epoch: plan_epoch(counts, epoch, options), workers, memory)  # type: ignore[arg-type]
+    ledger.seek(0, 0, afresh=True)
+    ledger.pump()
+    return ledger, workers
+
+
+def obey(ledger: Ledger, workers: Workers, stays: bool) -> list[tuple[int, int]]:
+    """Carry out the next command; return the epochs and places of patches that it asks for."""
+    assert workers.told, "nobody has anything to do, and a patch is due"
+    command = workers.told.pop(0)
+    keys = []
+    if isinstance(command, Open) and not (command.is_known and stays):
+        number = command.job.number
+        stored: Any = ("a volume",) if stays else None
+        began = Began(number, OUTLINE, LAYOUT, {}, is_lasting=stays, stored=stored)
+        ledger.begin(ledger.running[number], began)
+    elif isinstance(command, Cut):
+        for number, place, patch, _ in command.patches:
+            keys.append((ledger.running[number].job.epoch, place))
+            ledger.keep(ledger.running[number], Finished(number, place, patch, (0, 0, 0)))
+    ledger.pump(eager=not workers.told)
+    return keys
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=9), st.integers(1, 20), st.data())
+def test_whatever_stays_the_next_patch_always_comes(
+    counts: list[int], max_length: int, data: st.DataObject
+) -> None:
+    """Each visit may leave its volume in the memory cache, or the cache may have lost it."""
+    ledger, workers = start(counts, max_length)
+    for key in itertools.product(range(3), range(sum(counts))):
+        while key not in ledger.ready:
+            obey(ledger, workers, data.draw(st.booleans()))
+        assert ledger.held <= max_length
+        ledger.release([ledger.take(key)])
+        ledger.pump()
+
+
+def test_patches_of_volumes_that_stay_are_asked_for_as_they_are_due() -> None:
+    ledger, workers = start([6] * 5, 20)
+    asked = []
+    for key in itertools.product(range(3), range(30)):
+        while key not in ledger.ready:
+            asked += obey(ledger, workers, stays=True)
+        ledger.release([ledger.take(key)])
+        ledger.pump()
+    first, last = ([place for epoch, place in asked if epoch == n] for n in (0, 2))
+    assert first != sorted(first)
+    assert last == sorted(last)

@@ -10,10 +10,11 @@ from itertools import chain, count
 from typing import Final
 
 from voxloom._errors import QueueError
+from voxloom.loading._jobs import jobs_from
 from voxloom.loading._memory_cache import StoredVolumes
 from voxloom.loading._messages import Began, Command, Cut, Drop, Executor, Finished, Open
 from voxloom.loading._plan import EpochPlan
-from voxloom.loading._running import Grant, Patch, Running, finished_patch, jobs_from
+from voxloom.loading._running import Grant, Patch, Running, finished_patch
 from voxloom.loading._slots import Layout, SlotMemory
 from voxloom.loading._work import Job
 from voxloom.subjects import Subject
