@@ -25,9 +25,11 @@ class Recorder:
 
     def __init__(self) -> None:
         self.messages: list[tuple[int, tuple[Any, ...]]] = []
+        self.told: list[Any] = []
 
     def send(self, worker: int, *commands: Any) -> None:
         self.messages.append((worker, commands))
+        self.told += commands
 
 
 def plan(epoch: int) -> EpochPlan:
@@ -85,32 +87,20 @@ def test_a_patch_that_is_due_gets_the_only_free_slot_at_once() -> None:
     assert [place for cut in cuts for _, place, _, _ in cut.patches] == [SLOTS]
 
 
-class Workers:
-    """An executor that remembers what it was told, until somebody does it."""
-
-    num_workers = 2
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-
-    def send(self, worker: int, *commands: Any) -> None:
-        self.told += commands
-
-
-def start(counts: list[int], max_length: int) -> tuple[Ledger, Workers]:
-    workers = Workers()
+def start(counts: list[int], max_length: int) -> tuple[Ledger, Recorder]:
+    recorder = Recorder()
     memory = SlotMemory(max_length, shared=False)
     options = PlanOptions(seed=3, max_length=max_length)
-    ledger = Ledger(lambda epoch: plan_epoch(counts, epoch, options), workers, memory)  # type: ignore[arg-type]
+    ledger = Ledger(lambda epoch: plan_epoch(counts, epoch, options), recorder, memory)  # type: ignore[arg-type]
     ledger.seek(0, 0, afresh=True)
     ledger.pump()
-    return ledger, workers
+    return ledger, recorder
 
 
-def obey(ledger: Ledger, workers: Workers, stays: bool) -> list[tuple[int, int]]:
+def obey(ledger: Ledger, recorder: Recorder, stays: bool) -> list[tuple[int, int]]:
     """Carry out the next command; return the epochs and places of patches that it asks for."""
-    assert workers.told, "nobody has anything to do, and a patch is due"
-    command = workers.told.pop(0)
+    assert recorder.told, "nobody has anything to do, and a patch is due"
+    command = recorder.told.pop(0)
     keys = []
     if isinstance(command, Open) and not (command.is_known and stays):
         number = command.job.number
@@ -121,7 +111,7 @@ def obey(ledger: Ledger, workers: Workers, stays: bool) -> list[tuple[int, int]]
         for number, place, patch, _ in command.patches:
             keys.append((ledger.running[number].job.epoch, place))
             ledger.keep(ledger.running[number], Finished(number, place, patch, (0, 0, 0)))
-    ledger.pump(eager=not workers.told)
+    ledger.pump(eager=not recorder.told)
     return keys
 
 
@@ -130,21 +120,21 @@ def test_whatever_stays_the_next_patch_always_comes(
     counts: list[int], max_length: int, data: st.DataObject
 ) -> None:
     """Each visit may leave its volume in the memory cache, or the cache may have lost it."""
-    ledger, workers = start(counts, max_length)
+    ledger, recorder = start(counts, max_length)
     for key in itertools.product(range(3), range(sum(counts))):
         while key not in ledger.ready:
-            obey(ledger, workers, data.draw(st.booleans()))
+            obey(ledger, recorder, data.draw(st.booleans()))
         assert ledger.held <= max_length
         ledger.release([ledger.take(key)])
         ledger.pump()
 
 
 def test_patches_of_volumes_that_stay_are_asked_for_as_they_are_due() -> None:
-    ledger, workers = start([6] * 5, 20)
+    ledger, recorder = start([6] * 5, 20)
     asked = []
     for key in itertools.product(range(3), range(30)):
         while key not in ledger.ready:
-            asked += obey(ledger, workers, stays=True)
+            asked += obey(ledger, recorder, stays=True)
         ledger.release([ledger.take(key)])
         ledger.pump()
     first, last = ([place for epoch, place in asked if epoch == n] for n in (0, 2))

@@ -75,7 +75,7 @@ class Ledger:
         self._outbox: dict[int, list[Command]] = {}
         self._known: dict[int, tuple[Subject, Layout]] = {}
         self._stored: dict[int, StoredVolumes] = {}
-        self._holders: dict[int, set[int]] = {}
+        self._openers: dict[int, set[int]] = {}
         self._numbers = count()
         # In the order in which they came free: then the same ones lie in one batch again and again.
         self._free = deque(range(memory.count))
@@ -273,7 +273,7 @@ class Ledger:
         running = Running(job, worker, asked=job)
         running.outline, running.layout = self._known.get(job.subject, (None, None))
         self.running[job.number] = running
-        self._holders.setdefault(job.subject, set()).add(worker)
+        self._openers.setdefault(job.subject, set()).add(worker)
         self._loads[worker] += self._load(running)
         self._pending.append(running)
         self._send_later(worker, self._open(running))
@@ -318,7 +318,7 @@ class Ledger:
 
     def _is_single(self, job: Job | None) -> bool:
         """Tell whether a job is one patch that any worker may make."""
-        if job is None or self._alone:
+        if self._alone or job is None:
             return self._alone
         return len(job.places) == 1 and self._is_at_hand(job.subject)
 
@@ -328,15 +328,14 @@ class Ledger:
         return waits is None or (waits.epoch, waits.places[0][0]) > key
 
     def _worker_for(self, job: Job) -> int | None:
-        holder = None if self._is_single(job) else self._holder_of(job)
-        if holder is None:
-            holders = self._holders.get(job.subject, ())
-            costs = [
-                load + (0 if worker in holders else _OPENING)
-                for worker, load in enumerate(self._loads)
-            ]
-            holder = costs.index(min(costs))
-        return holder if self._loads[holder] < _ROOM else None
+        holder, costs = None, self._loads
+        if not self._is_single(job):
+            holder = self._holder_of(job)
+        elif job.subject in self._openers:
+            openers = self._openers[job.subject]
+            costs = [load + _OPENING * (n not in openers) for n, load in enumerate(costs)]
+        worker = costs.index(min(costs)) if holder is None else holder
+        return worker if self._loads[worker] < _ROOM else None
 
     def _holder_of(self, job: Job) -> int | None:
         """Return the worker that has the subject of a job open."""
