@@ -16,7 +16,7 @@ from voxloom.loading._messages import Began, Command, Cut, Drop, Executor, Finis
 from voxloom.loading._plan import EpochPlan
 from voxloom.loading._running import Grant, Patch, Running, finished_patch
 from voxloom.loading._slots import Layout, SlotMemory
-from voxloom.loading._work import Job
+from voxloom.loading._work import Job, Pairs
 from voxloom.subjects import Subject
 
 # So much a worker is given at a time, counted in patches that are jobs of their own: in
@@ -237,8 +237,7 @@ class Ledger:
 
     def pump(self, *, eager: bool = False) -> None:
         """Give out jobs, and slots once there are some; `eager`, any that are free."""
-        is_one_of_many = self._is_single(self._next) and self._memory.slot_bytes
-        opens = not is_one_of_many or self._pays(eager=eager)
+        opens = not self._next_is_one_of_many or self._pays(eager=eager)
         if not opens and not (self._pending and self._free):
             return  # as after most reports and batches, where each patch is a job
         self._loads = self._count_loads()
@@ -263,8 +262,7 @@ class Ledger:
 
     def _assign(self) -> bool:
         """Give the next job to a worker that has room. Tell whether one had."""
-        waits_for_slots = self._is_single(self._next) and self._memory.slot_bytes and not self._free
-        if waits_for_slots:
+        if self._next_is_one_of_many and not self._free:
             return False
         job = self._next
         worker = None if job is None else self._worker_for(job)
@@ -311,6 +309,11 @@ class Ledger:
         if not running.is_granted and not running.unwanted:
             return _ROOM
         return 1 if self._is_single(running.job) else _JOB
+
+    @property
+    def _next_is_one_of_many(self) -> bool:
+        """Whether the next job is a single patch, of a size that is known."""
+        return bool(self._memory.slot_bytes) and self._is_single(self._next)
 
     def _is_at_hand(self, subject: int) -> bool:
         """Tell whether any worker can cut a patch of a subject without decoding a volume."""
@@ -403,5 +406,5 @@ def _join(cuts: list[Cut]) -> Cut:
     return cuts[0]._replace(patches=tuple(chain.from_iterable(cut.patches for cut in cuts)))
 
 
-def _only(job: Job, place: int) -> tuple[tuple[int, int], ...]:
+def _only(job: Job, place: int) -> Pairs:
     return tuple(pair for pair in job.places if pair[0] == place)

@@ -14,7 +14,7 @@ from voxloom.loading._messages import Finished
 from voxloom.loading._replacement import Link
 from voxloom.loading._slots import Layout
 from voxloom.loading._window import Bytes
-from voxloom.loading._work import Job
+from voxloom.loading._work import Job, Pairs
 from voxloom.subjects import Subject
 
 Grant = tuple[int, int, int]
@@ -68,7 +68,7 @@ class Running:
         """Epoch and place of its last patch."""
         return self.job.epoch, self.job.places[-1][0]
 
-    def left(self) -> tuple[tuple[int, int], ...]:
+    def left(self) -> Pairs:
         """Return the places and numbers that are not finished."""
         return tuple(
             pair
