@@ -149,7 +149,7 @@ def test_windows_are_let_go_where_slots_come_in_any_order(make_queue: MakeQueue)
         for _batch in queue.batches(2):
             pass
     windows = memory_of(queue)._windows
-    assert windows._parts == sum(len(key) - 1 for key in windows._kept) <= 4 * 9
+    assert windows._parts == sum(len(key) - 1 for key in windows._kept) <= 16 * 9
 
 
 def test_where_the_system_maps_no_more_batches_are_copied(

@@ -218,6 +218,56 @@ def test_what_comes_back_is_what_was_stored(
         cache.close()
 
 
+def resident_bytes(cache: MemoryCache) -> int:
+    return os.fstat(cache._fd).st_blocks * 512
+
+
+@given(
+    runs=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=8),
+    odd=st.integers(0, 3000),
+)
+def test_zeros_take_no_memory_and_are_read_and_written_as_any_voxel(
+    runs: list[tuple[int, int]], odd: int
+) -> None:
+    """Some pages are not zero; the last one need not be whole."""
+    voxels = np.zeros((1, 1, 1, 80 * 4096 + odd), np.uint8)
+    for first, length in runs:
+        voxels[..., first * 4096 + odd :: 4096][..., :length] = 1
+    cache = MemoryCache(1 << 20)
+    try:
+        volume = cache._write("seg", "state", voxels, False)
+        assert volume is not None
+        taken = resident_bytes(cache)
+        empty = sum(fin - ini for ini, fin in volume.zeros)
+        assert all(not voxels[0, 0, 0, ini:fin].any() for ini, fin in volume.zeros)
+        assert taken == 4096 + -(-voxels.nbytes // 4096) * 4096 - empty
+        assert empty >= (80 - sum(length for _, length in runs) - 3 * 9) * 4096
+        for _ in range(2):
+            found = cache._view(volume)
+            assert (found == voxels).all()
+            found += 1
+            assert (found == voxels + 1).all()
+        assert resident_bytes(cache) == taken  # to read zeros made no pages of them
+    finally:
+        cache.close()
+
+
+def test_what_zeros_leave_free_is_room_for_others() -> None:
+    cache = MemoryCache(8 * IMAGE_BYTES)
+    voxels = np.zeros((1, 1, 1, 4 * IMAGE_BYTES), np.uint8)
+    try:
+        for _ in range(9):
+            assert cache._write("seg", "state", voxels, False) is not None
+        voxels[...] = 1
+        assert [cache._write("t1", "state", voxels, False) is not None for _ in range(3)] == [
+            True,
+            True,
+            False,
+        ]
+    finally:
+        cache.close()
+
+
 @pytest.mark.parametrize("as_decoded", [False, True])
 def test_a_file_of_several_channels_is_kept_as_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_decoded: bool

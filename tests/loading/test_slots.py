@@ -150,3 +150,21 @@ def test_frames_that_there_is_no_room_for_are_not_made(monkeypatch: pytest.Monke
     ):
         SlotMemory(2, shared=False).reserve(100)
     memory.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="other systems reserve in another way")
+def test_slots_take_memory_from_when_they_are_opened() -> None:
+    memory = SlotMemory(5, shared=True)
+    memory.reserve(1 << 16)
+
+    def taken() -> int:
+        return os.fstat(memory._fd).st_blocks * 512
+
+    assert taken() == 0
+    assert list(memory.open(2)) == [0, 1]
+    assert taken() == 2 << 16
+    assert list(memory.open(9)) == [2, 3, 4]
+    assert not memory.open(1)
+    assert list(memory.grow(2)) == [5, 6]
+    assert taken() == 7 << 16
+    memory.close()

@@ -9,8 +9,10 @@ from functools import partial
 from itertools import chain, count
 from typing import Final
 
-from voxloom._errors import QueueError
+from voxloom._errors import QueueError, QueueMemoryError
+from voxloom.loading._free_slots import FreeSlots
 from voxloom.loading._jobs import jobs_from
+from voxloom.loading._memory import pretty
 from voxloom.loading._memory_cache import StoredVolumes
 from voxloom.loading._messages import Began, Command, Cut, Drop, Executor, Finished, Open
 from voxloom.loading._plan import EpochPlan
@@ -35,14 +37,21 @@ _MOST_ASKED: Final = 500
 _MOST_TOLD: Final = 64
 # Slots are given out by such shares of all, so that a worker is not asked patch by patch.
 _SHARE: Final = 8
+# So many single patches for each worker are made ahead, to begin with.
+_AHEAD: Final = 16
+# They are given out by such shares.
+_SHARE_AHEAD: Final = 4
+# Until its subject is open, a job has slots for so many bytes: to write them takes a worker longer
+# than to hear of the others.
+_PROMISED_BYTES: Final = 4 << 20
 
 
 class Ledger:
     """Gives out jobs and slots in the order of the plan, and books what comes back.
 
-    Jobs get slots strictly in the order in which their first patches are due, so the patch
-    that is due next always has one: the plan's peak is within the number of slots. Work that
-    is done again keeps its slots, so that this stays true.
+    Jobs get slots in the order in which their first patches are due, or there is enough left for
+    those before them, so the patch that is due next always has one: the plan's peak is within the
+    number of slots. Work that is done again keeps its slots, so that this stays true.
 
     Parameters
     ----------
@@ -77,8 +86,7 @@ class Ledger:
         self._stored: dict[int, StoredVolumes] = {}
         self._openers: dict[int, set[int]] = {}
         self._numbers = count()
-        # In the order in which they came free: then the same ones lie in one batch again and again.
-        self._free = deque(range(memory.count))
+        self._slots = FreeSlots(memory, _AHEAD * executor.num_workers)
         self._pending: deque[Running] = deque()
         self._jobs: Iterator[Job] = iter(())
         self._next: Job | None = None
@@ -91,17 +99,17 @@ class Ledger:
     @property
     def free(self) -> tuple[int, ...]:
         """The slots that nothing is in, and nothing is promised."""
-        return tuple(self._free)
+        return tuple(self._slots)
 
     @property
     def slot_count(self) -> int:
-        """How many slots there are."""
+        """How many slots there may be."""
         return self._memory.count
 
     @property
     def held(self) -> int:
         """How many slots hold a finished patch or are promised to one."""
-        return self._memory.count - len(self._free)
+        return self._slots.held
 
     def seek(self, epoch: int, place: int, *, afresh: bool) -> None:
         """Go on from a place; keep what was made for later ones, unless all is made `afresh`."""
@@ -111,7 +119,7 @@ class Ledger:
             if afresh or running.last < self._due:
                 self._abandon(running)
         for key in [key for key in self.ready if afresh or key < self._due]:
-            self._free.append(self.ready.pop(key).slot)
+            self._slots.put(self.ready.pop(key).slot)
         if afresh or self._next is None or self._next.epoch < epoch:
             self._jobs = jobs_from(self._plan, epoch, place, self._numbers, self._is_at_hand)
             self._next = next(self._jobs)
@@ -142,12 +150,12 @@ class Ledger:
         """Take slots back."""
         for patch in patches:
             self._memory.retire(patch.slot)
-            self._free.append(patch.slot)
+            self._slots.put(patch.slot)
 
     def lacks_slot(self, key: tuple[int, int]) -> bool:
         """Tell whether a patch cannot be made before somebody gives a slot back."""
         epoch, place = key
-        return not self._free and not any(
+        return self._slots.is_out and not any(
             running.job.epoch == epoch and place in running.waiting
             for running in self.running.values()
         )
@@ -172,7 +180,7 @@ class Ledger:
         key = (running.job.epoch, done.place)
         _, _, slot = running.waiting.pop(done.place)
         if running.unwanted or key < self._due:
-            self._free.append(slot)
+            self._slots.put(slot)
         else:
             read = partial(self._memory.frame, self._memory.frame_of(slot))
             self.ready[key] = finished_patch(running, done, slot, read)
@@ -192,7 +200,7 @@ class Ledger:
 
     def give_back(self, running: Running) -> None:
         """Forget a job that no worker will report on again."""
-        self._free.extend(slot for _, _, slot in running.waiting.values())
+        self._slots.put(*(slot for _, _, slot in running.waiting.values()))
         self.running.pop(running.job.number, None)
         if running in self._pending:
             self._pending.remove(running)
@@ -236,13 +244,26 @@ class Ledger:
         return [running for running in self.running.values() if running.worker == worker]
 
     def pump(self, *, eager: bool = False) -> None:
-        """Give out jobs, and slots once there are some; `eager`, any that are free."""
+        """Give out jobs, and slots once there are some; `eager`, any that are free.
+
+        Raises
+        ------
+        QueueMemoryError
+            If somebody waits, and there is no memory for a slot.
+        """
+        if eager:
+            self._slots.note_wait()
         opens = not self._next_is_one_of_many or self._pays(eager=eager)
-        if not opens and not (self._pending and self._free):
+        if not opens and self._next_grant() is None:
             return  # as after most reports and batches, where each patch is a job
         self._loads = self._count_loads()
         while (opens and self._assign()) or self._grant(eager):
             pass
+        if eager and self._is_stuck():
+            raise QueueMemoryError(
+                f"there is no memory for another patch of {pretty(self._memory.slot_bytes)} beside "
+                f"{self.held} that are held; choose a smaller max_length or patch_size"
+            )
         outbox, self._outbox = self._outbox, {}
         for worker, commands in outbox.items():
             self._executor.send(worker, *_joined(commands))
@@ -262,7 +283,8 @@ class Ledger:
 
     def _assign(self) -> bool:
         """Give the next job to a worker that has room. Tell whether one had."""
-        if self._next_is_one_of_many and not self._free:
+        has_room = self._slots.room > len(self._pending) or not self._next_is_one_of_many
+        if not has_room and self._has_slot(self._due):
             return False
         job = self._next
         worker = None if job is None else self._worker_for(job)
@@ -296,7 +318,9 @@ class Ledger:
         """
         if eager and not self._has_slot(self._due):
             return True
-        return len(self._free) >= self._memory.count // _SHARE
+        if not self._slots.room and not self.running:
+            self._slots.note_rest()
+        return self._slots.room >= self._slots.few // _SHARE_AHEAD
 
     def _count_loads(self) -> list[int]:
         """Return how much room the jobs of each worker take."""
@@ -327,8 +351,15 @@ class Ledger:
 
     def _has_slot(self, key: tuple[int, int]) -> bool:
         """Tell whether all patches that are due up to a place have slots."""
-        waits = self._pending[0].job if self._pending else self._next
-        return waits is None or (waits.epoch, waits.places[0][0]) > key
+        waiting = [(running.job, running.granted) for running in self._pending]
+        if self._next is not None:
+            waiting.append((self._next, 0))
+        return all((job.epoch, job.places[granted][0]) > key for job, granted in waiting)
+
+    def _is_stuck(self) -> bool:
+        """Tell whether the patch that is due gets no slot, and none will come free."""
+        all_wait = self.held == len(self.ready)
+        return self._slots.is_refused and all_wait and self.lacks_slot(self._due)
 
     def _worker_for(self, job: Job) -> int | None:
         holder, costs = None, self._loads
@@ -349,25 +380,42 @@ class Ledger:
         return holder
 
     def _grant(self, eager: bool) -> bool:
-        """Give free slots to the first job that lacks some. Tell whether any were given."""
-        if not self._free or not self._pending or not self._memory.slot_bytes:
+        """Give free slots to a job that lacks some. Tell whether any were given."""
+        found = self._next_grant()
+        if found is None:
             return False
-        running = self._pending[0]
-        enough = min(len(running.job.places) - running.granted, self._memory.count // _SHARE)
-        if len(self._free) < enough and not eager:
+        running, wanted = found
+        free = self._slots.have(wanted)
+        if not free or (free < min(wanted, self._memory.count // _SHARE) and not eager):
             return False
-        room = min(len(self._free), _MOST_ASKED - len(running.waiting))
-        if room <= 0:
-            return False
-        places = running.job.places[running.granted : running.granted + room]
-        grants = [(place, patch, self._free.popleft()) for place, patch in places]
+        places = running.job.places[running.granted :][: min(wanted, free)]
+        grants = [(place, patch, self._slots.take()) for place, patch in places]
         running.granted += len(grants)
         running.waiting.update((grant[0], grant) for grant in grants)
         if running.is_granted:
-            self._pending.popleft()
+            self._pending.remove(running)
             self._loads[running.worker] += self._load(running) - _ROOM
         self._send_later(running.worker, self._cut(running, grants))
         return True
+
+    def _next_grant(self) -> tuple[Running, int] | None:
+        """Return which pending job should have slots now, and how many.
+
+        Where its subject is not open yet that is a part; others may have theirs meanwhile, if all
+        before them still can get what they lack.
+        """
+        if not self._memory.slot_bytes or self._slots.is_out:
+            return None
+        owed, part = 0, 1 + _PROMISED_BYTES // self._memory.slot_bytes
+        for running in self._pending:
+            lacking = len(running.job.places) - running.granted
+            wanted = min(lacking, _MOST_ASKED - len(running.waiting), self._slots.left - owed)
+            if running.outline is None:
+                wanted = min(wanted, part - running.granted)
+            if wanted > 0:
+                return running, wanted
+            owed += lacking
+        return None
 
     def _open(self, running: Running) -> Open:
         """Return the command to open a subject; the first one asks to keep its volumes."""

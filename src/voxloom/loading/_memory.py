@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 from contextlib import suppress
@@ -157,6 +158,12 @@ def let_go_first(process: int) -> None:
     """
     with suppress(OSError):  # no Linux
         Path(f"/proc/{process}/oom_score_adj").write_text("800")
+
+
+def let_go_of_freed() -> None:
+    """Have the system get back what this process has freed, which its heap would keep."""
+    with suppress(OSError, AttributeError):  # no glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _machine_bytes(name: str) -> int | None:

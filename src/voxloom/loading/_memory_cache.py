@@ -19,9 +19,16 @@ import numpy as np
 from voxloom._errors import VoxloomError
 from voxloom.geometry import Box
 from voxloom.io import Array, NiftiSource, Shape4, file_state, files_of
-from voxloom.loading._memory import available_bytes
+from voxloom.loading._memory import available_bytes, let_go_of_freed
 from voxloom.loading._slots import open_nameless_file
-from voxloom.loading._window import Bytes, map_privately, map_to_fill, round_up
+from voxloom.loading._window import (
+    Bytes,
+    Runs,
+    give_zeros_back,
+    map_privately,
+    map_to_fill,
+    round_up,
+)
 from voxloom.patches import copy_box
 from voxloom.subjects import Image, Subject
 
@@ -29,7 +36,11 @@ if sys.platform != "win32":
     import fcntl
 
 _WORD: Final = 8
-"""Bytes of the number that says how much is taken."""
+"""Bytes of a number on the first page."""
+_TAKEN: Final = 0
+"""Which number says how many bytes volumes have, after the first page."""
+_ZEROS: Final = 1
+"""Which number says how many of them take no memory."""
 _PATIENCE_S: Final = 0.05
 _PATCH_ORDER: Final = (0, 1, 2, 3)
 
@@ -51,6 +62,8 @@ class StoredVolume(NamedTuple):
         The axes as they lie in memory, the slowest first.
     dtype : str
         Of the voxels.
+    zeros : tuple of (int, int)
+        Which of its bytes take no memory.
     """
 
     name: str
@@ -59,6 +72,7 @@ class StoredVolume(NamedTuple):
     shape: Shape4
     order: tuple[int, ...]
     dtype: str
+    zeros: Runs = ()
 
     @property
     def nbytes(self) -> int:
@@ -79,8 +93,9 @@ StoredVolumes = tuple[StoredVolume, ...]
 class MemoryCache:
     """Memory for decoded volumes, which all workers fill and read.
 
-    It is a file without a name, which takes memory as it is filled. Nothing ever leaves: an epoch
-    visits every subject as often as the next, so one that stays is worth as much as another.
+    It is a file without a name, which takes memory as it is filled, and none for zeros. Nothing
+    ever leaves: an epoch visits every subject as often as the next, so one that stays is worth as
+    much as another.
     What is read from it can be changed in place, and nobody else sees that.
 
     Parameters
@@ -149,6 +164,7 @@ class MemoryCache:
             arrays[name], volume = self._decode(name, state, images[name], as_decoded)
             if volume is not None:
                 stored.append(volume)
+        let_go_of_freed()
         return arrays, tuple(stored)
 
     def close(self) -> None:
@@ -186,11 +202,14 @@ class MemoryCache:
         try:
             memory = map_to_fill(self._fd, offset, size)
             order = _fill(memory, voxels, as_decoded)
+            zeros = give_zeros_back(self._fd, offset, memory)
         except BaseException:
             self._give_back(offset, size)
             raise
+        self._count_zeros(sum(fin - ini for ini, fin in zeros))
         channels, w, h, d = voxels.shape
-        return StoredVolume(name, state, offset, (channels, w, h, d), order, voxels.dtype.str)
+        shape = channels, w, h, d
+        return StoredVolume(name, state, offset, shape, order, voxels.dtype.str, zeros)
 
     def _reserve(self, size: int) -> int | None:
         """Return where so many bytes may be written, by nobody else; None if there is no room."""
@@ -198,22 +217,28 @@ class MemoryCache:
         if free is not None and free < 2 * size:
             return None
         with self._counting():
-            offset = self._first_free()
-            fin = offset + round_up(size, mmap.PAGESIZE)
-            if fin - mmap.PAGESIZE > self._limit:
+            taken = self._number(_TAKEN)
+            room = round_up(size, mmap.PAGESIZE)
+            if taken + room - self._number(_ZEROS) > self._limit:
                 return None
-            self._set_first_free(fin)
-        return offset
+            self._set_number(_TAKEN, taken + room)
+        return mmap.PAGESIZE + taken
 
     def _give_back(self, offset: int, size: int) -> None:
         """Let others have room that was reserved, if nobody reserved more since."""
         with suppress(OSError), self._counting():
-            if self._first_free() == offset + round_up(size, mmap.PAGESIZE):
-                self._set_first_free(offset)
+            taken = offset - mmap.PAGESIZE
+            if self._number(_TAKEN) == taken + round_up(size, mmap.PAGESIZE):
+                self._set_number(_TAKEN, taken)
+
+    def _count_zeros(self, size: int) -> None:
+        """Let others have the room of zeros that take no memory."""
+        with suppress(OSError), self._counting():
+            self._set_number(_ZEROS, self._number(_ZEROS) + size)
 
     @contextmanager
     def _counting(self) -> Iterator[None]:
-        """Have the number on the first page, which says what is free, for oneself.
+        """Have the numbers on the first page, which say what is free, for oneself.
 
         Nobody waits there for long: another process may have been stopped just then. A
         BlockingIOError is raised instead.
@@ -229,14 +254,15 @@ class MemoryCache:
         finally:
             self._lock.release()
 
-    def _first_free(self) -> int:
-        return mmap.PAGESIZE + int.from_bytes(os.pread(self._fd, _WORD, 0), "little")
+    def _number(self, which: int) -> int:
+        return int.from_bytes(os.pread(self._fd, _WORD, which * _WORD), "little")
 
-    def _set_first_free(self, offset: int) -> None:
-        os.pwrite(self._fd, (offset - mmap.PAGESIZE).to_bytes(_WORD, "little"), 0)
+    def _set_number(self, which: int, number: int) -> None:
+        os.pwrite(self._fd, number.to_bytes(_WORD, "little"), which * _WORD)
 
     def _view(self, volume: StoredVolume) -> Array:
-        return volume.lie_in(map_privately(self._fd, volume.offset, volume.nbytes))
+        memory = map_privately(self._fd, volume.offset, volume.nbytes, volume.zeros)
+        return volume.lie_in(memory)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"limit": self._limit, "fd": reduction.DupFd(self._fd) if self._fd >= 0 else None}

@@ -2,7 +2,7 @@
 
 Between processes the memory is a file without a name (a memfd on Linux, an unlinked temporary
 file elsewhere): nothing is left behind when a process is killed, the 64 MB of a container's
-/dev/shm do not matter, and it is reserved when it is made, so it cannot run out later.
+/dev/shm do not matter, and a slot is reserved before anybody is told to write into it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LARGE: Final = 16 * mmap.PAGESIZE
 # There is address space for so many times the slots: spare frames come in the place of those that
 # batches own.
 _SPARE: Final = 2
-_PARTS_KEPT: Final = 4  # for each slot: as many images come without making windows anew
+_PARTS_KEPT: Final = 16  # for each slot: as many images come without making windows anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +142,26 @@ def in_order(memory: Array, order: str) -> Array:
 class SlotMemory:
     """Memory for `count` slots, of a size that is decided later, once.
 
-    The trainer's process makes it and reserves it; workers get it through a pipe or when they
-    are started, and map it when they are told the size of a slot. Workers know frames, the
-    places in the memory; the trainer knows which frame a slot has, and may exchange it.
+    The trainer's process makes it and reserves slots as they are needed; workers get it through a
+    pipe or when they are started, and map it when they are told the size of a slot. Workers know
+    frames, the places in the memory; the trainer knows which frame a slot has, and may exchange it.
 
     Parameters
     ----------
     count : int
-        Number of slots.
+        The most slots there may be.
     shared : bool
         Whether other processes write into it.
+
+    Attributes
+    ----------
+    num_open : int
+        How many slots there are: the first ones.
     """
 
     def __init__(self, count: int, *, shared: bool) -> None:
         self.count = count
-        self.slot_bytes = 0
+        self.slot_bytes = self.num_open = 0
         self._generations = [0] * count
         self._frames = list(range(count))
         self._num_frames = count
@@ -167,19 +172,18 @@ class SlotMemory:
         self._touched: set[int] = set()
 
     def reserve(self, slot_bytes: int) -> None:
-        """Decide the size of a slot and take the memory now.
+        """Decide the size of a slot.
 
         Raises
         ------
         QueueMemoryError
-            If there is not that much memory.
+            If there is not that much memory for all slots.
         """
         slot_bytes = self._rounded(slot_bytes)
         size = max(slot_bytes, 1) * self.count
         try:
             check_room(size)
             if self._fd >= 0:
-                _reserve(self._fd, 0, size)
                 os.ftruncate(self._fd, size * _SPARE)  # takes no memory until it is reserved
             self.attach(slot_bytes)
         except (OSError, MemoryError, OverflowError, ValueError) as error:
@@ -214,18 +218,19 @@ class SlotMemory:
         """Return the bytes of one slot."""
         return self.frame(self._frames[number])
 
+    def open(self, count: int) -> range:
+        """Return so many more slots, or as many as may be; none, if there is no memory for them."""
+        slots = self._reserve(self.num_open, min(count, self.count - self.num_open))
+        self.num_open += len(slots)
+        return slots
+
     def grow(self, count: int) -> range:
-        """Reserve so many more frames, which no slot has; none, if there is no memory for them."""
-        first = self._num_frames
-        if self._fd < 0 or first + count > self.count * _SPARE:
+        """Return so many more frames, which no slot has; none, if there is no memory for them."""
+        if self._fd < 0 or self._num_frames + count > self.count * _SPARE:
             return range(0)
-        try:
-            check_room(count * self.slot_bytes)
-            _reserve(self._fd, first * self.slot_bytes, count * self.slot_bytes)
-        except (OSError, MemoryError):
-            return range(0)
-        self._num_frames = first + count
-        return range(first, self._num_frames)
+        frames = self._reserve(self._num_frames, count)
+        self._num_frames += len(frames)
+        return frames
 
     def exchange(self, slot: int, frame: int) -> int:
         """Give a slot another frame, and return the one that it had."""
@@ -272,6 +277,16 @@ class SlotMemory:
         window = self._windows.get(starts, field.nbytes)
         return window.view(field.dtype).reshape(len(frames), *field.shape)
 
+    def _reserve(self, first: int, count: int) -> range:
+        """Take the memory of some frames, and return them; none, if there is not that much."""
+        try:
+            check_room(count * self.slot_bytes)
+            if self._fd >= 0 and count and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._fd, first * self.slot_bytes, count * self.slot_bytes)
+        except (OSError, MemoryError):
+            return range(0)
+        return range(first, first + count)
+
     def _touch(self, number: int) -> None:
         """Have all pages of a frame mapped at once: one by one they cost as much as a copy."""
         self._touched.add(number)
@@ -296,6 +311,7 @@ class SlotMemory:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.count, self.slot_bytes, self._memory = state["count"], 0, None
+        self.num_open = 0
         self._fd = state["fd"].detach()
         self._generations = [0] * self.count
         self._frames, self._num_frames = list(range(self.count)), self.count
@@ -309,11 +325,3 @@ def open_nameless_file(label: str) -> int:
         return os.memfd_create(label, os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
-
-
-def _reserve(fd: int, start: int, size: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(fd, start, size)
-    elif start == 0:
-        with contextlib.suppress(InterruptedError):
-            os.ftruncate(fd, size)

@@ -16,9 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
+Runs = tuple[tuple[int, int], ...]
+"""Parts of some bytes: where each begins and ends."""
 
 POPULATE_WRITE: Final = 23  # MADV_POPULATE_WRITE, Linux 5.14
 
+_REMOVE: Final = 9  # MADV_REMOVE
+_MOST_ZEROS: Final = 32  # runs in a volume: a worker may have a thousand volumes mapped
+_LEAST_ZEROS: Final = 4 * mmap.PAGESIZE
 _MAP_FIXED: Final = 0x10
 _MAP_POPULATE: Final = 0x8000
 _FAILED: Final = ctypes.c_void_p(-1).value
@@ -60,10 +65,11 @@ def map_side_by_side(fd: int, offsets: Sequence[int], size: int) -> Bytes:
     return np.frombuffer(region, dtype=np.uint8).reshape(len(offsets), size)
 
 
-def map_privately(fd: int, offset: int, size: int) -> Bytes:
+def map_privately(fd: int, offset: int, size: int, zeros: Runs = ()) -> Bytes:
     """Return a part of a file: what is written into the array stays there.
 
-    Unlike a map of Python's own it keeps no descriptor, of which a process has few.
+    Unlike a map of Python's own it keeps no descriptor, of which a process has few. What is known
+    to be `zeros` is not mapped: if it were, to read it would give the file pages of them.
 
     Raises
     ------
@@ -80,9 +86,12 @@ def map_privately(fd: int, offset: int, size: int) -> Bytes:
     (b'bbaaa', b'aaaaa')
     >>> os.close(fd)
     """
-    region = mmap.mmap(-1, size)
+    region = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     start = ctypes.addressof(ctypes.c_char.from_buffer(region))
-    _map_at(start, size, fd, offset, mmap.MAP_PRIVATE)
+    inis, fins = [0, *(fin for _, fin in zeros)], [*(ini for ini, _ in zeros), size]
+    for ini, fin in zip(inis, fins, strict=True):
+        if fin > ini:
+            _map_at(start + ini, fin - ini, fd, offset + ini, mmap.MAP_PRIVATE)
     return np.frombuffer(region, dtype=np.uint8)
 
 
@@ -109,6 +118,39 @@ def map_to_fill(fd: int, offset: int, size: int) -> Bytes:
     with suppress(OSError):  # an older system
         region.madvise(POPULATE_WRITE)
     return np.frombuffer(region, dtype=np.uint8)
+
+
+def give_zeros_back(fd: int, offset: int, memory: Bytes) -> Runs:
+    """Return where a part of a file holds nothing but zeros, whose memory the system gets back.
+
+    Only long runs of whole pages count, and only some: each is one mapping more for
+    `map_privately`. From the file they still read as zeros.
+
+    Examples
+    --------
+    >>> fd = os.memfd_create("volumes")
+    >>> memory = map_to_fill(fd, 0, 2**20)
+    >>> memory[2**16] = 1
+    >>> zeros = give_zeros_back(fd, 0, memory)
+    >>> zeros, int(map_privately(fd, 0, 2**20, zeros).sum()), os.fstat(fd).st_blocks * 512
+    (((0, 65536), (69632, 1048576)), 1, 4096)
+    >>> os.close(fd)
+    """
+    pages = memory[: memory.size // mmap.PAGESIZE * mmap.PAGESIZE].reshape(-1, mmap.PAGESIZE)
+    is_zero = ~pages.view(np.uint64).any(axis=1)
+    edges = np.flatnonzero(np.diff(is_zero, prepend=False, append=False)) * mmap.PAGESIZE
+    runs = sorted(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True), key=_length)
+    given = []
+    with suppress(OSError), mmap.mmap(fd, memory.size, offset=offset) as region:
+        for ini, fin in runs[-_MOST_ZEROS:]:
+            if fin - ini >= _LEAST_ZEROS:
+                region.madvise(_REMOVE, ini, fin - ini)
+                given.append((ini, fin))
+    return tuple(sorted(given))
+
+
+def _length(run: tuple[int, int]) -> int:
+    return run[1] - run[0]
 
 
 class Windows:
