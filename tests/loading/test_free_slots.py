@@ -53,15 +53,31 @@ def test_slots_come_in_the_order_in_which_they_came_free() -> None:
     assert [slots.take() for _ in range(3)] == [2, 0, 3]
 
 
-def test_room_grows_where_somebody_waits_although_workers_had_rest() -> None:
+def test_room_grows_where_somebody_waits_although_workers_had_a_long_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
     slots = make(10, 4)
+
+    def rest(seconds: float) -> None:
+        nonlocal now
+        slots.note_rest(True)
+        slots.note_rest(True)
+        now += seconds
+        slots.note_rest(False)
+
+    rest(0.4)
+    now += 9
+    slots.note_rest(False)
     slots.note_wait()
     assert slots.room == 4
-    slots.note_rest()
+    rest(0.6)
+    rest(0.1)
     slots.note_wait()
     slots.note_wait()
     assert slots.room == 8
-    slots.note_rest()
+    rest(60)
     slots.note_wait()
     assert slots.room == slots.few == 10
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
-from typing import final
+from typing import Final, final
 
 from voxloom.loading._slots import SlotMemory
+
+_REST_S: Final = 0.5  # a shorter one is no use for many patches
 
 
 @final
@@ -15,7 +18,7 @@ class FreeSlots:
 
     Whatever must wait in memory gets slots up to the bound. Patches that could as well be made
     later, as they are due, are content with what is free and with `few`, which become more where
-    somebody waits although workers had nothing to do.
+    somebody waits although workers had long had nothing to do.
 
     Parameters
     ----------
@@ -30,6 +33,7 @@ class FreeSlots:
         # In the order in which they came free: then the same ones lie in one batch again and again.
         self._free: deque[int] = deque()
         self._is_refused = self._had_rest = False
+        self._rests_since: float | None = None
 
     def __len__(self) -> int:
         return len(self._free)
@@ -86,11 +90,16 @@ class FreeSlots:
         """Take slots back."""
         self._free.extend(slots)
 
-    def note_rest(self) -> None:
-        """Note that all workers rest for want of room."""
-        self._had_rest = True
+    def note_rest(self, rests: bool) -> None:
+        """Note whether all workers rest for want of room."""
+        now, since = time.monotonic(), self._rests_since
+        if rests and since is None:
+            self._rests_since = now
+        elif not rests and since is not None:
+            self._had_rest |= now - since > _REST_S
+            self._rests_since = None
 
     def note_wait(self) -> None:
-        """Note that somebody waits for a patch: where workers had rest, room grows."""
+        """Note that somebody waits for a patch: where workers had a long rest, room grows."""
         if self._had_rest:
             self._few, self._had_rest = 2 * self._few, False

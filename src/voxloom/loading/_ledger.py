@@ -318,8 +318,7 @@ class Ledger:
         """
         if eager and not self._has_slot(self._due):
             return True
-        if not self._slots.room and not self.running:
-            self._slots.note_rest()
+        self._slots.note_rest(not self._slots.room and not self.running)
         return self._slots.room >= self._slots.few // _SHARE_AHEAD
 
     def _count_loads(self) -> list[int]:
