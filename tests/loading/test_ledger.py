@@ -28,11 +28,21 @@ class Recorder:
 
     def __init__(self) -> None:
         self.messages: list[tuple[int, tuple[Any, ...]]] = []
-        self.told: list[Any] = []
 
     def send(self, worker: int, *commands: Any) -> None:
         self.messages.append((worker, commands))
-        self.told += commands
+
+    @property
+    def busy(self) -> list[int]:
+        """The workers that have something to do."""
+        return sorted({worker for worker, _ in self.messages})
+
+    def take(self, worker: int) -> Any:
+        """Return what a worker has to do first, and forget it."""
+        place = next(n for n, (who, _) in enumerate(self.messages) if who == worker)
+        _, (command, *rest) = self.messages[place]
+        self.messages[place : place + 1] = [(worker, tuple(rest))] if rest else []
+        return command
 
 
 def plan(epoch: int) -> EpochPlan:
@@ -100,11 +110,9 @@ def start(counts: list[int], max_length: int) -> tuple[Ledger, Recorder]:
     return ledger, recorder
 
 
-def obey(ledger: Ledger, recorder: Recorder, stays: bool) -> list[tuple[int, int]]:
-    """Carry out the next command; return the epochs and places of patches that it asks for."""
-    assert recorder.told, "nobody has anything to do, and a patch is due"
-    command = recorder.told.pop(0)
-    keys = []
+def obey(ledger: Ledger, recorder: Recorder, worker: int, stays: bool) -> list[tuple[int, int]]:
+    """Carry out a worker's next command; return epochs and places of the patches it asks for."""
+    command, keys = recorder.take(worker), []
     if isinstance(command, Open) and not (command.is_known and stays):
         number = command.job.number
         stored: Any = ("a volume",) if stays else None
@@ -114,7 +122,7 @@ def obey(ledger: Ledger, recorder: Recorder, stays: bool) -> list[tuple[int, int
         for number, place, patch, _ in command.patches:
             keys.append((ledger.running[number].job.epoch, place))
             ledger.keep(ledger.running[number], Finished(number, place, patch, (0, 0, 0)))
-    ledger.pump(eager=not recorder.told)
+    ledger.pump(eager=not recorder.messages)
     return keys
 
 
@@ -122,11 +130,16 @@ def obey(ledger: Ledger, recorder: Recorder, stays: bool) -> list[tuple[int, int
 def test_whatever_stays_the_next_patch_always_comes(
     counts: list[int], max_length: int, data: st.DataObject
 ) -> None:
-    """Each visit may leave its volume in the memory cache, or the cache may have lost it."""
+    """Each visit may leave its volume in the memory cache, or the cache may have lost it.
+
+    Workers may be as quick or slow as they like.
+    """
     ledger, recorder = start(counts, max_length)
     for key in itertools.product(range(3), range(sum(counts))):
         while key not in ledger.ready:
-            obey(ledger, recorder, data.draw(st.booleans()))
+            assert recorder.busy, "nobody has anything to do, and a patch is due"
+            worker = data.draw(st.sampled_from(recorder.busy))
+            obey(ledger, recorder, worker, data.draw(st.booleans()))
         assert ledger.held <= max_length
         ledger.release([ledger.take(key)])
         ledger.pump()
@@ -137,7 +150,7 @@ def test_patches_of_volumes_that_stay_are_asked_for_as_they_are_due() -> None:
     asked = []
     for key in itertools.product(range(3), range(30)):
         while key not in ledger.ready:
-            asked += obey(ledger, recorder, stays=True)
+            asked += obey(ledger, recorder, recorder.messages[0][0], stays=True)
         ledger.release([ledger.take(key)])
         ledger.pump()
     first, last = ([place for epoch, place in asked if epoch == n] for n in (0, 2))
@@ -153,32 +166,21 @@ def carry_out(ledger: Ledger, command: Any) -> None:
     else:
         for number, place, patch, _ in command.patches:
             ledger.keep(ledger.running[number], Finished(number, place, patch, (0, 0, 0)))
-
-
-def of_worker(recorder: Recorder, worker: int) -> list[Any]:
-    """Return what a worker was told since it was last asked, and forget it."""
-    told = [one for who, message in recorder.messages if who == worker for one in message]
-    recorder.messages = [message for message in recorder.messages if message[0] != worker]
-    return told
+    ledger.pump()
 
 
 def test_what_is_not_open_yet_has_a_part_of_its_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     """A volume may take long to decode: what it will need lies idle meanwhile."""
     monkeypatch.setattr("voxloom.loading._ledger._PROMISED_BYTES", 2 * LAYOUT.nbytes)
     ledger, recorder = start([8] * 6, 32)
-    slow, quick = of_worker(recorder, 0), of_worker(recorder, 1)
-    assert [type(one) for one in slow + quick] == [Open, Open]
-    for command in quick:
-        carry_out(ledger, command)
-    ledger.pump()
-    (cut,), (part,) = of_worker(recorder, 1)[:1], of_worker(recorder, 0)
-    assert (len(cut.patches), len(part.patches)) == (8, 3)
-    carry_out(ledger, cut)
-    ledger.pump()
-    assert ledger.held == len(ledger.ready) + 3 + 3  # of the one that is slow, and of the next
-    carry_out(ledger, slow[0])
-    ledger.pump()
-    assert len(of_worker(recorder, 0)[0].patches) == 5
+    slow = recorder.take(0)
+    carry_out(ledger, recorder.take(1))
+    part, whole = recorder.take(0), recorder.take(1)
+    assert (len(part.patches), len(whole.patches)) == (3, 8)
+    carry_out(ledger, whole)
+    assert (ledger.held, len(ledger.ready)) == (8 + 3 + 3, 8)  # three of the next
+    carry_out(ledger, slow)
+    assert len(recorder.take(0).patches) == 5
 
 
 def test_without_memory_for_the_patch_that_is_due_whoever_waits_hears_of_it(
@@ -190,8 +192,7 @@ def test_without_memory_for_the_patch_that_is_due_whoever_waits_hears_of_it(
 
     monkeypatch.setattr(_slots, "check_room", refuse)
     ledger, recorder = start([3] * 4, 12)
-    for command in list(recorder.told):
-        carry_out(ledger, command)
-    ledger.pump()
+    for worker in recorder.busy:
+        carry_out(ledger, recorder.take(worker))
     with pytest.raises(QueueMemoryError, match=r"no memory for another patch of .* beside 0 that"):
         ledger.pump(eager=True)
