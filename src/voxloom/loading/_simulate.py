@@ -68,7 +68,7 @@ class Simulation:
     peak_patches : int
         The most finished patches that the plan needs at once.
     memory : QueueMemory
-        What is reserved for patches and taken by volumes.
+        What patches and volumes take at most.
     loads, loads_per_step : int, float
         How often a subject is opened, in all and for each batch.
     mixing : Mixing
