@@ -39,9 +39,9 @@ def test_each_slot_is_free_or_held(count: int, few: int, steps: list[tuple[bool,
             slots.put(*held[:number])
             del held[:number]
         assert sorted([*slots, *held]) == list(range(count))
-        assert (slots.held, slots.left) == (len(held), count - len(held))
-        assert slots.is_out == (slots.left == 0)
-        assert len(slots) <= slots.room <= max(len(slots), min(few, count) - slots.held)
+        assert (slots.held, len(slots)) == (len(held), count - len(held))
+        assert slots.is_out == (len(slots) == 0)
+        assert min(few, count) - slots.held <= slots.room <= len(slots)
 
 
 def test_slots_come_in_the_order_in_which_they_came_free() -> None:

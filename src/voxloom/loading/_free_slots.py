@@ -14,7 +14,7 @@ _REST_S: Final = 0.5  # a shorter one is no use for many patches
 
 @final
 class FreeSlots:
-    """Slots that are open and free, and those that may be opened.
+    """Slots that are open and free, then those that may be opened.
 
     Whatever must wait in memory gets slots up to the bound. Patches that could as well be made
     later, as they are due, are content with what is free and with `few`, which become more where
@@ -36,7 +36,7 @@ class FreeSlots:
         self._rests_since: float | None = None
 
     def __len__(self) -> int:
-        return len(self._free)
+        return self._memory.count - self.held
 
     def __iter__(self) -> Iterator[int]:
         yield from self._free
@@ -46,11 +46,6 @@ class FreeSlots:
     def held(self) -> int:
         """How many slots are not free."""
         return self._memory.num_open - len(self._free)
-
-    @property
-    def left(self) -> int:
-        """How many slots there are at most for what is still to be held."""
-        return self._memory.count - self.held
 
     @property
     def few(self) -> int:

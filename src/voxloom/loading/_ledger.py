@@ -408,7 +408,7 @@ class Ledger:
         owed, part = 0, 1 + _PROMISED_BYTES // self._memory.slot_bytes
         for running in self._pending:
             lacking = len(running.job.places) - running.granted
-            wanted = min(lacking, _MOST_ASKED - len(running.waiting), self._slots.left - owed)
+            wanted = min(lacking, _MOST_ASKED - len(running.waiting), len(self._slots) - owed)
             if running.outline is None:
                 wanted = min(wanted, part - running.granted)
             if wanted > 0:
