@@ -283,6 +283,7 @@ class Ledger:
 
     def _assign(self) -> bool:
         """Give the next job to a worker that has room. Tell whether one had."""
+        # Whoever is pending will take one at least.
         has_room = self._slots.room > len(self._pending) or not self._next_is_one_of_many
         if not has_room and self._has_slot(self._due):
             return False
