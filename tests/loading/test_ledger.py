@@ -110,9 +110,9 @@ def start(counts: list[int], max_length: int) -> tuple[Ledger, Recorder]:
     return ledger, recorder
 
 
-def obey(ledger: Ledger, recorder: Recorder, worker: int, stays: bool) -> list[tuple[int, int]]:
-    """Carry out a worker's next command; return epochs and places of the patches it asks for."""
-    command, keys = recorder.take(worker), []
+def carry_out(ledger: Ledger, command: Any, *, stays: bool = False) -> list[tuple[int, int]]:
+    """Carry out a command; return the epochs and places of patches that it asks for."""
+    keys = []
     if isinstance(command, Open) and not (command.is_known and stays):
         number = command.job.number
         stored: Any = ("a volume",) if stays else None
@@ -122,6 +122,12 @@ def obey(ledger: Ledger, recorder: Recorder, worker: int, stays: bool) -> list[t
         for number, place, patch, _ in command.patches:
             keys.append((ledger.running[number].job.epoch, place))
             ledger.keep(ledger.running[number], Finished(number, place, patch, (0, 0, 0)))
+    return keys
+
+
+def obey(ledger: Ledger, recorder: Recorder, worker: int, stays: bool) -> list[tuple[int, int]]:
+    """Carry out a worker's next command, and let the ledger go on."""
+    keys = carry_out(ledger, recorder.take(worker), stays=stays)
     ledger.pump(eager=not recorder.messages)
     return keys
 
@@ -158,28 +164,20 @@ def test_patches_of_volumes_that_stay_are_asked_for_as_they_are_due() -> None:
     assert max(abs(place - n) for n, place in enumerate(last)) <= 3  # five in two messages
 
 
-def carry_out(ledger: Ledger, command: Any) -> None:
-    """Open a subject that does not stay, or finish patches."""
-    if isinstance(command, Open):
-        running = ledger.running[command.job.number]
-        ledger.begin(running, Began(command.job.number, OUTLINE, LAYOUT, {}))
-    else:
-        for number, place, patch, _ in command.patches:
-            ledger.keep(ledger.running[number], Finished(number, place, patch, (0, 0, 0)))
-    ledger.pump()
-
-
 def test_what_is_not_open_yet_has_a_part_of_its_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     """A volume may take long to decode: what it will need lies idle meanwhile."""
     monkeypatch.setattr("voxloom.loading._ledger._PROMISED_BYTES", 2 * LAYOUT.nbytes)
     ledger, recorder = start([8] * 6, 32)
     slow = recorder.take(0)
     carry_out(ledger, recorder.take(1))
+    ledger.pump()
     part, whole = recorder.take(0), recorder.take(1)
     assert (len(part.patches), len(whole.patches)) == (3, 8)
     carry_out(ledger, whole)
+    ledger.pump()
     assert (ledger.held, len(ledger.ready)) == (8 + 3 + 3, 8)  # three of the next
     carry_out(ledger, slow)
+    ledger.pump()
     assert len(recorder.take(0).patches) == 5
 
 
@@ -194,5 +192,6 @@ def test_without_memory_for_the_patch_that_is_due_whoever_waits_hears_of_it(
     ledger, recorder = start([3] * 4, 12)
     for worker in recorder.busy:
         carry_out(ledger, recorder.take(worker))
+    ledger.pump()
     with pytest.raises(QueueMemoryError, match=r"no memory for another patch of .* beside 0 that"):
         ledger.pump(eager=True)

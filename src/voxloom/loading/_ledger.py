@@ -251,9 +251,11 @@ class Ledger:
         QueueMemoryError
             If somebody waits, and there is no memory for a slot.
         """
+        is_one_of_many = self._next_is_one_of_many
         if eager:
             self._slots.note_wait()
-        opens = not self._next_is_one_of_many or self._pays(eager=eager)
+        self._slots.note_rest(is_one_of_many and not self._slots.room and not self.running)
+        opens = not is_one_of_many or self._pays(eager=eager)
         if not opens and self._next_grant() is None:
             return  # as after most reports and batches, where each patch is a job
         self._loads = self._count_loads()
@@ -319,7 +321,6 @@ class Ledger:
         """
         if eager and not self._has_slot(self._due):
             return True
-        self._slots.note_rest(not self._slots.room and not self.running)
         return self._slots.room >= self._slots.few // _SHARE_AHEAD
 
     def _count_loads(self) -> list[int]:
@@ -388,7 +389,8 @@ class Ledger:
         free = self._slots.have(wanted)
         if not free or (free < min(wanted, self._memory.count // _SHARE) and not eager):
             return False
-        places = running.job.places[running.granted :][: min(wanted, free)]
+        fin = running.granted + min(wanted, free)
+        places = running.job.places[running.granted : fin]
         grants = [(place, patch, self._slots.take()) for place, patch in places]
         running.granted += len(grants)
         running.waiting.update((grant[0], grant) for grant in grants)

@@ -95,8 +95,7 @@ class MemoryCache:
 
     It is a file without a name, which takes memory as it is filled, and none for zeros. Nothing
     ever leaves: an epoch visits every subject as often as the next, so one that stays is worth as
-    much as another.
-    What is read from it can be changed in place, and nobody else sees that.
+    much as another. What is read from it can be changed in place, and nobody else sees that.
 
     Parameters
     ----------
