@@ -9,15 +9,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import changing
+import nibabel
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
-from voxloom import Queue, Subject, SubjectsDataset, UniformSampler
+from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom.loading._inline import InlineExecutor
 from voxloom.loading._messages import Cut
 
@@ -245,6 +247,38 @@ def test_a_queue_that_went_through_pickle_goes_on(make_queue: MakeQueue, sign: S
     copy = pickle.loads(pickle.dumps(queue))
     assert copy.state_dict() == queue.state_dict()
     assert sign(copy) == sign(queue)
+
+
+def test_voxels_that_were_changed_in_place_are_what_workers_cut(tmp_path: Path) -> None:
+    path = tmp_path / "t1.nii"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((6, 6, 6), np.int16), np.eye(4)), path)
+    subject = Subject(t1=ScalarImage(path))
+    subject.t1.data.fill_(7)
+    with Queue(SubjectsDataset([subject]), 4, 4, UniformSampler(4), num_workers=1) as queue:
+        (batch,) = queue.batches(4)
+    assert (batch["t1"]["data"] == 7).all()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_what_is_changed_in_a_patch_is_in_no_other(num_workers: int) -> None:
+    voxels = np.zeros((1, 6, 6, 6))
+    subject = Subject(t1=ScalarImage(tensor=voxels, notes=["a"]), seen={"by": []}, pair=([1], 2))
+    dataset = SubjectsDataset([subject])
+    with Queue(dataset, 4, 4, UniformSampler(4), num_workers=num_workers) as queue:
+        for patch in queue:
+            assert (patch["t1"]["notes"], patch["seen"], patch["pair"]) == (
+                ["a"],
+                {"by": []},
+                ([1], 2),
+            )
+            patch["t1"]["notes"].append("b")
+            patch["seen"]["by"].append("me")
+            patch["pair"][0].append(2)
+        for batch in queue.batches(2):
+            assert (batch["t1"]["notes"], batch["pair"]) == ([["a"]] * 2, [([1], 2)] * 2)
+            batch["t1"]["notes"][0].append("b")
+            batch["pair"][0][0].append(2)
+    assert (subject["t1"]["notes"], subject["seen"]) == (["a"], {"by": []})
 
 
 def test_a_shuffling_loader_keeps_epochs_exact(make_queue: MakeQueue) -> None:

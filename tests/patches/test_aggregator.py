@@ -152,6 +152,14 @@ def test_averaging_large_uint8_values_does_not_overflow(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_complex_numbers_stay_whole(mode):
+    volume = torch.rand(1, 8, 8, 8, dtype=torch.complex64)
+    sampler = make_sampler((8, 8, 8), 4, 2)
+    output = aggregate(GridAggregator(sampler, mode), volume, sampler.locations)
+    assert torch.allclose(output, volume)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_voxel_that_is_not_a_number_spoils_itself_only(mode):
     volume = torch.rand(1, 9, 8, 7)
     volume[0, 4, 4, 3] = torch.nan
@@ -227,6 +235,8 @@ def test_downsampled_patches_lie_at_the_places_divided_by_the_factor():
 def make_out(kind, shape, dtype, folder):
     if kind == "array":
         return np.full(shape, 9, dtype=dtype)
+    if kind == "big endian":
+        return np.full(shape, 9, np.dtype(dtype).newbyteorder(">"))
     if kind == "memmap":
         return np.memmap(folder / "out", dtype=dtype, mode="w+", shape=shape)
     return zarr.create_array(
@@ -236,7 +246,7 @@ def make_out(kind, shape, dtype, folder):
 
 @pytest.mark.parametrize("padding_mode", [None, "edge"])
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", ["array", "memmap", "zarr"])
+@pytest.mark.parametrize("kind", ["array", "big endian", "memmap", "zarr"])
 def test_the_volume_is_built_in_out(kind, mode, padding_mode, tmp_path):
     volume = torch.rand(2, 10, 9, 8)
     sampler = GridSampler(
@@ -391,6 +401,17 @@ def test_an_out_that_cannot_hold_the_batch_raises():
         GridAggregator(sampler, out=out).add_batch(
             torch.zeros(1, 2, 8, 8, 8, dtype=torch.uint8), sampler.locations
         )
+
+
+@pytest.mark.parametrize("label", [256, -1])
+def test_labels_that_a_smaller_integer_cannot_hold_raise_and_nothing_is_written(label):
+    sampler = make_sampler((8, 8, 8), 8)
+    out = np.zeros((1, 8, 8, 8), dtype=np.uint8)
+    batch = torch.zeros(1, 1, 8, 8, 8, dtype=torch.int64)
+    batch[0, 0, 0, 0, 0], batch[0, 0, 7, 7, 7] = 3, label
+    with pytest.raises(RuntimeError, match=rf"holds 0 to 255; the batch of .* {label}"):
+        GridAggregator(sampler, out=out).add_batch(batch, sampler.locations)
+    assert not out.any()
 
 
 def test_only_a_grid_can_be_aggregated():

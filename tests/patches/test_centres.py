@@ -93,6 +93,16 @@ def test_weights_that_would_overflow_are_drawn_in_proportion() -> None:
     assert 60 < seen.count((4, 4, 4)) < 140
 
 
+def test_the_smallest_weights_are_drawn_in_proportion() -> None:
+    weights = np.zeros((1, 9, 9, 9))
+    weights[0, 2, 2, 2], weights[0, 6, 6, 6] = 5e-324, 1e-323
+    table = table_of(weights, Weights(), Box((1, 1, 1), (8, 8, 8)))
+    assert table is not None
+    seen = [draw(table, n) for n in range(600)]
+    assert set(seen) == {(2, 2, 2), (6, 6, 6)}
+    assert 150 < seen.count((2, 2, 2)) < 250
+
+
 def test_all_slices_of_a_large_uniform_map_are_drawn() -> None:
     shape = (512, 512, 400)
     weights = np.broadcast_to(np.float32(1), (1, *shape))

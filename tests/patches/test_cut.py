@@ -105,7 +105,7 @@ def test_a_patch_carries_everything_and_knows_where_it_lies() -> None:
     patch = cut(subject, Box((1, 2, 3), (4, 4, 4)))
     assert list(patch) == ["t1", "seg", "age", "notes", "index_ini", "location"]
     assert patch["age"] == 42
-    assert patch["notes"] is subject["notes"]
+    assert patch["notes"] == ["a", "b"]
     for key, expected in (("index_ini", [1, 2, 3]), ("location", [1, 2, 3, 4, 4, 4])):
         assert isinstance(patch[key], torch.Tensor)
         assert patch[key].dtype == torch.int64
@@ -114,6 +114,21 @@ def test_a_patch_carries_everything_and_knows_where_it_lies() -> None:
     assert patch["seg"].dtype == np.uint8
     assert patch["t1"].affine[:3, 3].tolist() == [2.0, 4.0, 9.0]
     assert np.array_equal(patch["t1"].array, volume()[:, 1:4, 2:4, 3:4])
+
+
+def test_what_is_changed_in_a_patch_changes_nothing_else() -> None:
+    image = ScalarImage(tensor=volume(), notes=["a"])
+    subject = Subject(t1=image, seen={"by": []}, pair=([1], "text"), weights=np.zeros(2))
+    one, two = (cut(subject, Box((0, 0, 0), (2, 2, 2))) for _ in range(2))
+    one["t1"]["notes"].append("b")
+    one["seen"]["by"].append("me")
+    one["pair"][0].append(2)
+    one["weights"][0] = 1
+    for other in (subject, two):
+        assert other["t1"]["notes"] == ["a"]
+        assert other["seen"] == {"by": []}
+        assert other["pair"] == ([1], "text")
+        assert other["weights"].tolist() == [0, 0]
 
 
 def test_the_affine_of_a_padded_patch_is_exact() -> None:

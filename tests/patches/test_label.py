@@ -120,6 +120,21 @@ def test_the_share_of_an_absent_label_goes_to_the_others_in_proportion() -> None
     assert chisquare([seen[1], seen[2]], [1000, 3000]).pvalue > 0.001
 
 
+@pytest.mark.parametrize("unit", [1e308, 5e-324])
+def test_shares_may_be_given_in_any_unit(unit: float) -> None:
+    sampler = LabelSampler(3, "seg", {1: unit, 2: unit, 3: 0})
+    subject = subject_of(four_labels())
+    seen = centre_labels(sampler, subject)
+    assert chisquare([seen[1], seen[2]]).pvalue > 0.001
+    assert float(sampler.get_probability_map(subject).sum()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
+def test_a_label_that_no_voxel_can_have_counts_as_absent(dtype: Any) -> None:
+    sampler = LabelSampler(3, "seg", {2**2000: 1, 1: 1})
+    assert set(centre_labels(sampler, subject_of(four_labels(dtype)), 50)) == {1}
+
+
 def test_a_label_that_lies_only_near_the_border_counts_as_absent() -> None:
     labels = np.ones((1, *SHAPE), dtype=np.uint8)
     labels[0, 0] = 2
@@ -187,7 +202,9 @@ def test_no_label_that_was_asked_for_names_those_that_exist() -> None:
 def test_labels_near_the_border_only_say_so() -> None:
     labels = np.zeros((1, *SHAPE), dtype=np.uint8)
     labels[0, 0] = 1
-    with pytest.raises(EmptyProbabilityMapError, match="lies near the border, where a patch of"):
+    labels[0, 4, 4, 4] = 2
+    message = "all that has a label asked for lies near the border, where a patch of"
+    with pytest.raises(EmptyProbabilityMapError, match=message):
         LabelSampler(3, "seg", {1: 1})(subject_of(labels))
 
 

@@ -321,13 +321,24 @@ def test_a_copy_of_an_unloaded_image_is_unloaded(write: Any) -> None:
 def test_pickling_sends_the_path_of_a_file_and_the_voxels_of_memory(
     write: Any, voxels: Voxels
 ) -> None:
-    loaded = ScalarImage(write()).load()
-    sent = pickle.loads(pickle.dumps(loaded))
+    image = ScalarImage(write())
+    sent = pickle.loads(pickle.dumps(image))
     assert not sent.is_loaded
     assert (sent.array == voxels).all()
-    changed = pickle.loads(pickle.dumps(loaded.with_data(loaded.data * 2)))
+    changed = pickle.loads(pickle.dumps(image.with_data(image.data * 2)))
     assert (changed.array == voxels * 2).all()
-    assert len(pickle.dumps(ScalarImage(write()).load())) < 5000
+    assert len(pickle.dumps(ScalarImage(write()))) < 5000
+
+
+def test_pickling_sends_what_was_changed_in_place_and_the_file_can_be_read_again(
+    write: Any, voxels: Voxels
+) -> None:
+    image = ScalarImage(write())
+    image.data.fill_(7)
+    sent = pickle.loads(pickle.dumps(image))
+    assert (sent.array == 7).all()
+    sent.unload()
+    assert (sent.array == voxels).all()
 
 
 def test_images_are_equal_to_themselves_only(voxels: Voxels) -> None:

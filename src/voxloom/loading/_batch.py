@@ -25,6 +25,8 @@ from voxloom.subjects import (
     collate_metadata,
     has_same_items,
     names_of_batch,
+    own_metadata,
+    own_value,
 )
 
 
@@ -39,7 +41,7 @@ def as_subject_patch(patch: Patch) -> Subject:
         for name, voxels in patch.voxels.items()
     }
     position = {INDEX_INI: location[:3].clone(), LOCATION: location}
-    return patch.outline.replace(**images, **position)
+    return patch.outline.replace(**{**own_metadata(patch.outline), **images, **position})
 
 
 class BatchBuilder:
@@ -126,11 +128,11 @@ def _collate_item(
 ) -> Any:
     values = [outline[name] for outline in outlines]
     if not isinstance(values[0], Image):
-        return collate_metadata(values)
+        return collate_metadata([own_value(value) for value in values])
     item: dict[str, Any] = {DATA: voxels[name], AFFINE: _moved_affines(values, origins)}
     for key in values[0]:
         if key not in item:
-            item[key] = collate_metadata([image[key] for image in values])
+            item[key] = collate_metadata([own_value(image[key]) for image in values])
     return item
 
 

@@ -29,10 +29,10 @@ class GridAggregator:
     order in which patches come does not matter, beyond the rounding of sums.
 
     ``'crop'`` keeps the dtype of the batches. The others sum in float64 if the batches are
-    float64, and in float32 for any other dtype, and return that: integers beyond 2**24 are
-    rounded. The normalisation is exact however often a place was added, and takes no second
-    volume: windows are separable, so that the sum of all weights is a product of small
-    matrices.
+    float64, in complex numbers if they are complex, and in float32 for any other dtype, and return
+    that: integers beyond 2**24 are rounded. The normalisation is exact however often a place was
+    added, and takes no second volume: windows are separable, so that the sum of all weights is a
+    product of small matrices.
 
     Parameters
     ----------
@@ -127,6 +127,7 @@ class GridAggregator:
         batch = _as_tensor(batch_tensor)
         self._check_batch(batch, len(places))
         output = self._output or self._start(batch)
+        _check_range(batch, output)
         for patch, place in zip(batch, places, strict=True):
             self._add_patch(output, patch, place)
             self._coverage.add(place)
@@ -208,8 +209,7 @@ class GridAggregator:
         import torch
 
         if self._array is None:
-            sums = torch.float64 if batch.dtype == torch.float64 else torch.float32
-            dtype = batch.dtype if self.overlap_mode == "crop" else sums
+            dtype = batch.dtype if self.overlap_mode == "crop" else _sums_of(batch.dtype)
             shape = (batch.shape[1], *self._coverage.spatial_shape)
             output = open_output(torch.zeros(shape, dtype=dtype))
         else:
@@ -260,6 +260,13 @@ class GridAggregator:
                 voxels.masked_fill_(empty, self.fill)
 
 
+def _sums_of(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype in which voxels of a dtype add up."""
+    import torch
+
+    return dtype if dtype.is_complex or dtype == torch.float64 else torch.float32
+
+
 def _as_tensor(batch: Any) -> torch.Tensor:
     import torch
 
@@ -303,3 +310,24 @@ def _check_storable(batch: torch.Tensor, output: Output) -> None:
             f"out has dtype {output.dtype}, which cannot hold {batch.dtype}; "
             "convert the batch, or give another out"
         )
+
+
+def _check_range(batch: torch.Tensor, output: Output) -> None:
+    """Refuse integers that would become others in a narrower `out`."""
+    import torch
+
+    if batch.dtype == output.dtype or not batch.numel() or not _counts(output.dtype):
+        return
+    least, most = (int(end) for end in torch.aminmax(batch))
+    limits = torch.iinfo(output.dtype)
+    if least < limits.min or most > limits.max:
+        raise AggregatorError(
+            f"out has dtype {output.dtype}, which holds {limits.min} to {limits.max}; the batch of "
+            f"{batch.dtype} has {least} to {most}; give another out"
+        )
+
+
+def _counts(dtype: torch.dtype) -> bool:
+    import torch
+
+    return not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)

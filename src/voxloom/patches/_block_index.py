@@ -31,6 +31,7 @@ BLOCK: Final = 8
 """Length of a block along each axis, in voxels."""
 
 _SLAB_VOXELS: Final = 2**18  # a slab and its masses stay in the second-level cache
+_LEAST_TOTAL: Final = 2.0**-900  # of less, a share of 2**-64 might be rounded to a neighbour
 _THREAD_WEIGHTS: Final = 2**21  # fewer are added up before a thread began; labels always are
 
 
@@ -111,7 +112,7 @@ def index_part(voxels: Voxels, masses: Sequence[Mass], part: Box) -> list[BlockI
     slabs = _slabs_of_sums(voxels, masses, part)
     joined = _joined(slabs, len(masses))
     indices = [BlockIndex(mass, rows) for mass, rows in zip(masses, joined, strict=True)]
-    return [_without_overflow(voxels, index, part) for index in indices]
+    return [_in_range(voxels, index, part) for index in indices]
 
 
 def pick(cumulative: npt.NDArray[Any], word: int) -> int:
@@ -318,13 +319,18 @@ def _count_blocks(
     return counts[: -(-rows // BLOCK)]
 
 
-def _without_overflow(voxels: Voxels, index: BlockIndex, part: Box) -> BlockIndex:
+def _in_range(voxels: Voxels, index: BlockIndex, part: Box) -> BlockIndex:
+    """Return the index, or one of scaled weights where sums overflow or shares of them round."""
     mass = index.mass
     if not isinstance(mass, Weights):
         return index
     with np.errstate(over="ignore"):
-        if np.isfinite(index.total):
+        total = index.total
+    if np.isfinite(total):
+        if not 0 < total < _LEAST_TOTAL or mass.scale != 1.0:
             return index
+        (scaled,) = index_part(voxels, [replace(mass, scale=2.0**128)], part)
+        return scaled
     boxes = (box for boxes in parts_of(voxels, part, BLOCK) for box in boxes)
     most = max(voxels[(slice(None), *box.slices)].max() for box in boxes)
     if mass.scale != 1.0 or not np.isfinite(most):

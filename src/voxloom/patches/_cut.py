@@ -24,6 +24,7 @@ from voxloom.patches._padding import (
     parse_padding_mode,
     part_inside,
 )
+from voxloom.subjects import own_metadata
 
 if TYPE_CHECKING:
     from voxloom.subjects import Image, Subject
@@ -130,7 +131,8 @@ def cut(subject: Subject, box: Box, padding_mode: PaddingMode | None = None) -> 
     Parameters
     ----------
     subject : Subject
-        All its images are cut, and keep their dtype; everything else is carried over.
+        All its images are cut, and keep their dtype; what else it holds is carried over, copied
+        where it could be changed in place.
     box : Box
         Which voxels; it may overhang the volume if `padding_mode` is given.
     padding_mode : 'constant', 'edge', 'reflect', number, optional
@@ -165,7 +167,8 @@ def cut(subject: Subject, box: Box, padding_mode: PaddingMode | None = None) -> 
         for name, image in subject.get_images_dict(intensity_only=False).items()
     }
     location = torch.tensor([*box.index_ini, *box.index_fin], dtype=torch.int64)
-    changed: dict[str, Any] = {**images, "index_ini": location[:3].clone(), "location": location}
+    position = {"index_ini": location[:3].clone(), "location": location}
+    changed: dict[str, Any] = {**own_metadata(subject), **images, **position}
     return subject.replace(**changed)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -179,12 +179,14 @@ class LabelSampler(PatchSampler):
         if self._label_probabilities is None:
             return torch.from_numpy(Foreground().of(array)[None].astype(np.float32))
         draw = self._label_draw(subject)
-        shares = np.diff(draw.cumulative, prepend=0.0) / sum(self._label_probabilities.values())
+        given = self._shares(len(array), f"the label map of {subject.describe()}")
+        shares = _in_one_unit(given.values())
+        share_of = dict(zip(given, shares / shares.sum(), strict=True))
         inside = self._centres_in(subject).slices
         chances = np.zeros(array.shape[1:], dtype=np.float32)
-        for share, table in zip(shares, draw.tables, strict=True):
+        for table in draw.tables:
             voxels = table.mass.of(array[(slice(None), *inside)])
-            chances[inside] += voxels * (share / np.count_nonzero(voxels))
+            chances[inside] += voxels * (share_of[table.mass] / np.count_nonzero(voxels))
         return torch.from_numpy(chances[None])
 
     def find_label_name(self, subject: Subject) -> str:
@@ -215,7 +217,7 @@ class LabelSampler(PatchSampler):
         ]
         if not drawn:
             raise self._no_label(subject, name, voxels, list(shares))
-        cumulative = np.cumsum([share for share, _ in drawn], dtype=np.float64)
+        cumulative = np.cumsum(_in_one_unit(share for share, _ in drawn))
         return _LabelDraw(self.patch_size, cumulative, tuple(table for _, table in drawn))
 
     def _shares(self, channels: int, where: str) -> dict[Mass, float]:
@@ -238,7 +240,8 @@ class LabelSampler(PatchSampler):
         what = f"image {name!r}"
         near_border = any(index.total > 0 for index in index_masses(voxels, masses))
         if near_border or self._label_probabilities is None:
-            return self._nothing_to_draw(subject, what, near_border=near_border)
+            has = "is above zero" if self._label_probabilities is None else "has a label asked for"
+            return self._nothing_to_draw(subject, what, near_border=near_border, weighs=has)
         held = held_labels(voxels)
         shown = ", ".join(f"{n:g}" for n in held[:_SHOWN])
         return EmptyProbabilityMapError(
@@ -258,6 +261,13 @@ class _LabelDraw:
     def draw(self, rng: np.random.Generator) -> Index3:
         label = pick(self.cumulative, draw_word(rng)) if len(self.tables) > 1 else 0
         return index_ini_of(self.tables[label].draw(rng), self.patch_size)
+
+
+def _in_one_unit(shares: Iterable[float]) -> npt.NDArray[np.float64]:
+    """Return shares in a power of two, so that their sum is neither infinite nor rounded."""
+    values = np.array(list(shares), dtype=np.float64)
+    _, unit = math.frexp(values.max())
+    return np.ldexp(values, -unit)
 
 
 def _parse_probabilities(given: Any) -> dict[int, float]:

@@ -50,7 +50,8 @@ class Weights(Mass):
     name : str
         What the map is called in messages.
     scale : float
-        Factor on all values, a power of two below 1 where their sum would overflow.
+        Factor on all values, a power of two: below 1 where their sum would overflow, above 1 where
+        it is so small that shares of it would be rounded.
 
     Examples
     --------
@@ -104,7 +105,10 @@ class LabelVoxels(Mass):
 
     def fill(self, region: Array, out: npt.NDArray[Any]) -> None:
         """Write into `out` where the first channel has the label."""
-        np.equal(region[0], self.label, out=out)
+        try:
+            np.equal(region[0], self.label, out=out)
+        except OverflowError:  # it is beyond what any voxel of this dtype can hold
+            out.fill(False)
 
 
 @final

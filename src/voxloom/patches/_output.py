@@ -44,6 +44,8 @@ class Output(Protocol):
 def open_output(array: Any) -> Output:
     """Return the output that writes to a tensor, a NumPy array or memmap, or any array-like.
 
+    One whose numbers do not lie as torch has them is written to box by box, as stores are.
+
     Examples
     --------
     >>> array = np.zeros((1, 4, 4, 4), dtype=np.float32)
@@ -54,7 +56,7 @@ def open_output(array: Any) -> Output:
     """
     import torch
 
-    if isinstance(array, np.ndarray):
+    if isinstance(array, np.ndarray) and array.dtype.isnative:
         return TensorOutput(torch.from_numpy(array))
     if isinstance(array, torch.Tensor):
         return TensorOutput(array)
@@ -104,14 +106,15 @@ class TensorOutput:
 class ArrayOutput:
     """Writes to an array-like with ``shape``, ``dtype`` and slicing: Zarr, HDF5."""
 
-    __slots__ = ("array", "channels", "dtype")
+    __slots__ = ("_native", "array", "channels", "dtype")
 
     def __init__(self, array: Any) -> None:
         import torch
 
         self.array = array
         self.channels = int(array.shape[0])
-        self.dtype = torch.from_numpy(np.empty(0, dtype=array.dtype)).dtype
+        self._native = np.dtype(array.dtype).newbyteorder("=")  # torch knows no other
+        self.dtype = torch.from_numpy(np.empty(0, dtype=self._native)).dtype
 
     def write(self, where: Slices3, voxels: torch.Tensor) -> None:
         """Put `voxels` into the box."""
@@ -140,7 +143,9 @@ class ArrayOutput:
     def _read(self, where: Slices3) -> torch.Tensor:
         import torch
 
-        return torch.from_numpy(np.array(self.array[(slice(None), *where)], order="C"))
+        return torch.from_numpy(
+            np.array(self.array[(slice(None), *where)], self._native, order="C")
+        )
 
 
 def _tiles(shape: Shape3, size: Shape3) -> Iterator[Slices3]:

@@ -240,14 +240,16 @@ class PatchSampler(ABC):
         return valid_centres(subject.spatial_shape, self._patch_size)
 
     def _nothing_to_draw(
-        self, subject: Subject, what: str, *, near_border: bool
+        self, subject: Subject, what: str, *, near_border: bool, weighs: str = "is above zero"
     ) -> EmptyProbabilityMapError:
-        reason = (
-            f"all that is above zero lies near the border, where a patch of size "
-            f"{self._patch_size} would overhang; choose a smaller patch_size, or pad the volume"
-            if near_border
-            else "it is zero everywhere; check the map, or leave the subject out"
-        )
+        reason = "it is zero everywhere; check the map, or leave the subject out"
+        if near_border:
+            pads = "" if self._padding_mode is None else " even with the padding that it needs"
+            remedy = ", or pad the volume" if self._padding_mode is None else ""
+            reason = (
+                f"all that {weighs} lies near the border, where a patch of size "
+                f"{self._patch_size} would overhang{pads}; choose a smaller patch_size{remedy}"
+            )
         return EmptyProbabilityMapError(
             f"no patch can be drawn from {what} of {subject.describe()}: {reason}"
         )

@@ -8,7 +8,7 @@ from voxloom.subjects._collate import (
     names_of_batch,
     teach_default_collate,
 )
-from voxloom.subjects._copies import lazy_copy, load_copy
+from voxloom.subjects._copies import lazy_copy, load_copy, own_metadata, own_value
 from voxloom.subjects._dataset import SubjectsDataset, Transform
 from voxloom.subjects._image import Image, LabelMap, ScalarImage
 from voxloom.subjects._keys import (
@@ -56,5 +56,7 @@ __all__ = [
     "lazy_copy",
     "load_copy",
     "names_of_batch",
+    "own_metadata",
+    "own_value",
     "teach_default_collate",
 ]

@@ -1,8 +1,9 @@
-"""Copies of subjects that a transform may change in place."""
+"""Copies of subjects that somebody may change in place."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,10 +31,35 @@ def lazy_copy(subject: Subject) -> Subject:
     return subject.replace(**copied)
 
 
+def own_metadata(subject: Subject) -> dict[str, Any]:
+    """Return what a subject holds beside its images, each in memory of its own."""
+    return {
+        name: own_value(value) for name, value in subject.items() if not isinstance(value, Image)
+    }
+
+
+def own_value(value: Any) -> Any:
+    """Return a copy of what may be changed in place: a model or an open file is passed on.
+
+    Examples
+    --------
+    >>> given = ([1, 2], "text")
+    >>> own = own_value(given)
+    >>> own == given, own[0] is given[0], own[1] is given[1]
+    (True, False, True)
+    """
+    if isinstance(value, str | int | float | None):  # as most are
+        return value
+    if type(value) is tuple:
+        return tuple(own_value(item) for item in value)
+    is_record = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    holds_others = isinstance(value, list | dict | set | tuple | bytearray | np.ndarray)
+    is_tensor = hasattr(value, "detach")
+    return copy.deepcopy(value) if is_record or holds_others or is_tensor else value
+
+
 def _own_copy(value: Any, *, load: bool) -> Any:
-    if isinstance(value, Image):
-        image = copy.deepcopy(value)
-        return image if image.is_loaded or not load else image.loaded_copy()
-    # Only what a transform may change in place: a model or an open file is passed on.
-    changeable = isinstance(value, list | dict | set | np.ndarray) or hasattr(value, "detach")
-    return copy.deepcopy(value) if changeable else value
+    if not isinstance(value, Image):
+        return own_value(value)
+    image = copy.deepcopy(value)
+    return image if image.is_loaded or not load else image.loaded_copy()

@@ -382,7 +382,7 @@ class Image(Mapping[str, Any]):
         """
         matrix = _as_matrix(affine)
         changed = self._twin(_affine=self.space.affine if matrix is None else matrix, _reader=None)
-        changed._set(_rereads=False)
+        changed._set(_rereads=False, _metadata=deepcopy(self._metadata))
         changed._set_voxels(data)
         return changed
 
@@ -492,10 +492,8 @@ class Image(Mapping[str, Any]):
         self.__delattr__(repr(key))
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: getattr(self, name) for name in _FIELDS}
-        if self._path is not None and not isinstance(self._source, ArraySource):
-            state["_array"] = None  # whoever unpickles it reads the file
-        return state
+        # With the voxels, if they are loaded: they may have been changed since they were read.
+        return {name: getattr(self, name) for name in _FIELDS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._set(**state)
