@@ -102,7 +102,11 @@ def __getattr__(name: str) -> Any:
     try:
         where = _WHERE[name]
     except KeyError:
-        raise AttributeError(f"module 'voxloom' has no attribute {name!r}") from None
+        hint = ""
+        if name[:1].isupper():
+            wrapped = f"voxloom.adapters.torchio.wrap(torchio.{name}(...))"
+            hint = f"; transforms of TorchIO and MONAI are wrapped: {wrapped}"
+        raise AttributeError(f"module 'voxloom' has no attribute {name!r}{hint}") from None
     module = importlib.import_module(f"voxloom.{where or name}")
     value = getattr(module, name) if where else module
     globals()[name] = value

@@ -40,6 +40,23 @@ def test_channels_come_first(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read, np.moveaxis(voxels, -1, 0), strict=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("minc1_4d", (2, 10, 20, 20)), ("minc2_4d", (2, 10, 20, 20)), ("small", (1, 18, 28, 29))],
+)
+def test_minc_volumes_have_their_own_order_and_time_is_channels(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    path = Path(nibabel.__file__).parent / "tests" / "data" / f"{name}.mnc"
+    theirs: Any = nibabel.load(path)
+    source = NibabelSource(path)
+    assert source.shape == shape
+    assert np.array_equal(source.affine, theirs.affine)
+    assert np.allclose(source.read(), theirs.get_fdata().reshape(shape))
+    box = Box((1, 2, 3), (4, 5, 6))
+    assert np.array_equal(source.read(box), source.read()[(slice(None), *box.slices)])
+
+
 def test_scaled_voxels_are_floats(save: Save) -> None:
     voxels = np.linspace(-3, 5, 5 * 6 * 7).reshape(5, 6, 7)
     path = save(voxels, change=lambda header: header.set_data_dtype("int16"))

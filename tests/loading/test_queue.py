@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import random
@@ -17,9 +18,10 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import ConcatDataset, DataLoader, DistributedSampler, Subset
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
+from voxloom._errors import QueueError
 from voxloom.loading._inline import InlineExecutor
 from voxloom.loading._messages import Cut
 
@@ -68,6 +70,15 @@ def test_subjects_say_how_many_patches_they_give(make_queue: MakeQueue) -> None:
     queue = make_queue(subjects=subjects, max_length=4)
     assert len(queue) == 9
     assert Counter(flat(WAYS["batches"](queue))) == {0: 3, 2: 1, 3: 5}
+
+
+def test_subjects_of_a_part_of_a_data_set_say_it_too() -> None:
+    dataset = SubjectsDataset(changing.make_subjects(4, num_samples=[3, 0, 1, 5]))
+    parts = Subset(dataset, [3, 0]), Subset(Subset(dataset, [0, 2, 3]), [1])
+    for given, expected in ((parts[0], 8), (ConcatDataset(parts), 9)):
+        with Queue(given, 4, 2, UniformSampler(2)) as queue:
+            assert len(queue) == expected
+            assert len(list(queue)) == expected
 
 
 @pytest.mark.parametrize("way", ["loader", "batches"])
@@ -370,6 +381,15 @@ def test_both_ways_give_equal_batches(make_queue: MakeQueue, sign: Sign) -> None
         assert type(mine["site"]) is type(theirs["site"]) is list
         assert mine["t1"].keys() == theirs["t1"].keys()
     assert sign(ours) == sign(torchs)
+
+
+def test_a_daemonic_process_is_told_what_it_may_start(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    with pytest.raises(QueueError, match="daemonic process may start no workers: use executor="):
+        make_queue(num_workers=2)
+    make_queue(num_workers=2, executor="threads")
 
 
 def test_a_closed_queue_says_so(make_queue: MakeQueue) -> None:

@@ -112,6 +112,22 @@ def test_a_thread_that_hangs_is_an_error_with_its_stack(make_queue: MakeQueue) -
     go_on.set()
 
 
+def test_of_the_jobs_of_a_thread_the_one_that_hangs_is_named(make_queue: MakeQueue) -> None:
+    go_on = threading.Event()
+
+    def wait(subject: Subject, rng: np.random.Generator) -> Subject:
+        if subject["number"] == 3:
+            go_on.wait(30)
+        return subject
+
+    queue = make_queue(
+        8, max_length=16, transform=wait, num_workers=1, executor="threads", timeout=0.5
+    )
+    with pytest.raises(PatchError, match=r"^subject 3\b.* hangs in stage 'transform'"):
+        list(queue)
+    go_on.set()
+
+
 def test_closing_ends_the_threads_and_leaves_no_descriptor(make_queue: MakeQueue) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     queue = make_queue(num_workers=3, executor="threads")

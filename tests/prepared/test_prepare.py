@@ -243,11 +243,26 @@ def test_a_killed_run_goes_on_and_gives_the_same_store(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
-    left = tmp_path / "subjects" / "0123.77.unfinished"
+    left = tmp_path / "subjects" / f"{'0123' * 8}.77.unfinished"
     left.mkdir(parents=True)
     (left / "t1.nii").write_bytes(b"half")
     prepare(SubjectsDataset(subjects(1)), tmp_path)
     assert not left.exists()
+
+
+def test_what_others_put_into_the_folder_stays_there(tmp_path: Path) -> None:
+    raw = tmp_path / "subjects" / "sub-01" / "t1.nii"
+    raw.parent.mkdir(parents=True)
+    nibabel.save(nibabel.Nifti1Image(np.ones((5, 6, 7), np.int16), np.eye(4)), raw)
+    (tmp_path / "subjects" / ".DS_Store").write_text("of a file browser")
+    (tmp_path / "subjects" / ("0f" * 16)).mkdir()
+    for age in (40, 41):  # the second time there is something to remove
+        prepare(SubjectsDataset([Subject(t1=ScalarImage(raw), age=age)]), tmp_path)
+    assert open_prepared(tmp_path)[0].age == 41
+    names = {place.name for place in (tmp_path / "subjects").iterdir()}
+    assert {"sub-01", ".DS_Store", "0f" * 16} < names
+    assert len(names) == 4
+    assert raw.exists()
 
 
 def test_a_random_transform_is_refused(tmp_path: Path) -> None:

@@ -31,18 +31,24 @@ def test_a_folder_without_a_store_is_refused(tmp_path: Path) -> None:
         open_prepared(tmp_path)
 
 
+HEAD = '{"format": "voxloom prepared store", "version": 2'
+
+
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
         ("no JSON", "is not JSON"),
         ("[]", "is not the manifest of a prepared store"),
         ('{"format": "voxloom prepared store", "version": 7}', "expected version 2, got 7"),
+        (HEAD + "}", "its list of subjects is damaged"),
+        (HEAD + ', "subjects": [3]}', "its list of subjects is damaged"),
+        (HEAD + ', "subjects": [{"key": "a", "record": null}]}', "its list of subjects is damaged"),
     ],
 )
 def test_another_manifest_is_refused(store: Path, manifest: str, message: str) -> None:
     (store / "manifest.json").write_text(manifest)
     with pytest.raises(PreparedError, match=message):
-        open_prepared(store)
+        open_prepared(store, verify=True)
 
 
 def test_a_damaged_record_is_refused(store: Path) -> None:

@@ -101,6 +101,34 @@ def test_functions_whose_source_is_nowhere_are_known_by_their_code() -> None:
     assert keys[0] == keys[2] != keys[1]
 
 
+@pytest.mark.parametrize("changed", ["FACTOR", "TABLE", "helper", "Step"])
+def test_what_a_transform_uses_of_its_module_counts(changed: str, tmp_path: Path) -> None:
+    code = """
+import math
+FACTOR, TABLE, UNUSED, calls = {FACTOR}, [{TABLE}, {{"a": (1, 2)}}], {UNUSED}, {UNUSED}
+def helper(subject):
+    global calls
+    calls += 1
+    return [subject * math.pi * FACTOR * {helper} for _ in TABLE]
+class Step:
+    def __call__(self, subject):
+        return helper(subject) * {Step}
+def mine(subject):
+    return Step()(subject)
+"""
+    first = {"FACTOR": 1, "TABLE": 1, "helper": 1, "Step": 1, "UNUSED": 1}
+    keys = []
+    for number, parts in enumerate([first, {**first, "UNUSED": 2}, {**first, changed: 2}]):
+        file = tmp_path / f"steps{number}.py"
+        file.write_text(code.format(**parts))
+        names: dict[str, Any] = {"__name__": "steps"}
+        exec(compile(file.read_text(), file, "exec"), names)
+        keys.append((transform_key(names["mine"]), transform_key(partial(names["mine"]))))
+    assert keys[0] == keys[1]
+    assert keys[0][0] != keys[2][0]
+    assert keys[0][1] != keys[2][1]
+
+
 @pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng, random.Random])
 def test_generators_that_a_library_begins_anew_in_each_process_make_no_other_transform(
     make: Callable[[], Any],

@@ -89,6 +89,13 @@ def test_a_link_that_leads_nowhere_is_named_with_its_entry(describe: Write, tmp_
         SubjectsDataset.from_msd(path)
 
 
+def test_the_file_that_was_given_is_named(describe: Write) -> None:
+    path = describe(".", training=[PAIR])
+    other = path.replace(path.with_name("fold_0.json"))
+    with pytest.raises(VolumeNotFoundError, match=r"fold_0\.json: training\[0\], image"):
+        SubjectsDataset.from_msd(other)
+
+
 def test_a_missing_file_is_named_with_its_entry(volume: Write, describe: Write) -> None:
     volume("imagesTr/liver_7.nii.gz")
     path = describe(".", training=[PAIR])

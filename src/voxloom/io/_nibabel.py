@@ -23,7 +23,7 @@ _open_gzip: Final[Any] = igzip.IGzipFile
 
 @final
 class NibabelSource(VolumeSource):
-    """A volume that nibabel reads. Axes after the third are channels.
+    """A volume that nibabel reads. Axes after the third are channels; in MINC those before space.
 
     Importing nibabel costs about 150 ms, once in each process that opens such a file. The
     voxels keep their type where the file does not scale them, and are float32 or float64
@@ -51,7 +51,11 @@ class NibabelSource(VolumeSource):
         image = self._load()
         self._image_class = type(image)
         check_numbers(self.path, np.dtype(image.get_data_dtype()))
-        self.shape = _four_axes(self.path, tuple(int(n) for n in image.shape))
+        shape = tuple(int(n) for n in image.shape)
+        self._leads_with_channels = isinstance(image, _minc_class()) and len(shape) > 3
+        if self._leads_with_channels:
+            shape = (*shape[-3:], *shape[:-3])
+        self.shape = _four_axes(self.path, shape)
         self.dtype = _read_dtype(image)
         try:
             self.space = Space(self.shape[1:], as_affine(image.affine))
@@ -64,7 +68,10 @@ class NibabelSource(VolumeSource):
             self.check_box(box)
         stored = self._decode()
         channels, w, h, d = self.shape
-        voxels = np.moveaxis(stored.reshape((w, h, d, channels), order="F"), -1, 0)
+        if self._leads_with_channels:
+            voxels = stored.reshape(self.shape)
+        else:
+            voxels = np.moveaxis(stored.reshape((w, h, d, channels), order="F"), -1, 0)
         if box is not None:
             voxels = voxels[(slice(None), *box.slices)]
         given: Array = voxels.astype(self.dtype, copy=False)
@@ -101,6 +108,12 @@ class NibabelSource(VolumeSource):
                 raise
             except Exception as error:
                 raise _unreadable(self.path, error) from error
+
+
+def _minc_class() -> Any:
+    from nibabel.minc1 import Minc1Image  # that of the second version is derived from it
+
+    return Minc1Image
 
 
 def _is_packed(name: str) -> bool:

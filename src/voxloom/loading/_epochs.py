@@ -115,6 +115,13 @@ def peek_subjects(dataset: Any) -> list[Subject | None]:
     """Return the subjects unloaded, or None where the data set does not show them."""
     if hasattr(dataset, "dry_iter"):
         return list(dataset.dry_iter())
+    from torch.utils import data  # workers come here too, and need torch for nothing else
+
+    if isinstance(dataset, data.Subset):
+        shown = peek_subjects(dataset.dataset)
+        return [shown[index] for index in dataset.indices]
+    if isinstance(dataset, data.ConcatDataset):
+        return [subject for part in dataset.datasets for subject in peek_subjects(part)]
     return [None] * len(dataset)
 
 
@@ -305,7 +312,7 @@ class SampledVisits:
     @property
     def _borrows(self) -> bool:
         """Whether the sampler is one of torch that may be given a generator, and was not."""
-        from torch.utils import data  # workers come here too, and need torch for nothing else
+        from torch.utils import data  # as above
 
         of_torch = data.RandomSampler, data.SubsetRandomSampler, data.WeightedRandomSampler
         return isinstance(self._sampler, of_torch) and self._sampler.generator is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from typing import Literal
 
 from voxloom._errors import QueueError
@@ -60,6 +61,11 @@ def make_executor(
     QueueError
         If there are too few descriptors, or too little of what else processes need.
     """
+    if name == "processes" and multiprocessing.current_process().daemon:
+        raise QueueError(
+            "a daemonic process may start no workers: use executor='threads' or num_workers=0, or "
+            "start this process with daemon=False"
+        )
     try:
         cache = MemoryCache(cache_bytes)
         if name == "inline":

@@ -113,10 +113,11 @@ class Recovery:
         """
         workers = range(self._executor.num_workers)
         stacks = "\n".join(f"worker {n}:\n{self._executor.stacks(n)}" for n in workers)
-        busy = {running.worker: running for running in self._ledger.running.values()
-                if running.is_busy}  # fmt: skip
-        for worker, running in busy.items():
+        jobs = self._ledger.running
+        busy = {running.worker: running for running in jobs.values() if running.is_busy}
+        for worker, last in busy.items():
             position = self._executor.position(worker)
+            running = jobs.get(position.job, last)
             self._hung[worker] = timeout_s, stacks
             if not self._executor.kill(worker):
                 raise worker_hung(self._describe, running.job, position, timeout_s, stacks)

@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,7 @@ from voxloom.prepared._store import (
 )
 from voxloom.prepared._transform_key import transform_key
 from voxloom.prepared._workers import map_in_processes
-from voxloom.prepared._write import UNFINISHED, write_subject
+from voxloom.prepared._write import UNFINISHED, is_ours, write_subject
 from voxloom.subjects import LABEL, Subject, SubjectsDataset
 
 _LOCK: Final = ".lock"
@@ -49,10 +49,11 @@ def prepare(
     """Run a data set's transform once and store its subjects for fast reads by region.
 
     Label maps and sampling maps get their sampling index. A subject is known by its content and
-    the transform: running it again does what changed, and removes from the folder the subjects
-    that are in the data set no longer. A run that was stopped goes on where it was, and gives the
-    same store. The transform must be deterministic: random ones belong on the data set that this
-    returns.
+    the transform: running it again does what changed, and removes from the folder what it wrote
+    of subjects that are in the data set no longer. A run that was stopped goes on where it was, and
+    gives the same store. The transform must be deterministic: random ones belong on the data set
+    that this returns. It is known by its source, its state and what it uses of its own module;
+    where something else that it calls has changed, give ``overwrite=True``.
 
     Parameters
     ----------
@@ -98,10 +99,7 @@ def prepare(
     try:
         (root / SUBJECTS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PreparedError(
-            f"{root}: nothing can be prepared here, {error.strerror or error}; choose another "
-            "folder"
-        ) from error
+        raise _no_place(root, error) from error
     with _locked(root):
         job = _Job(dataset, root, settings, transform_key(dataset.transform), overwrite)
         _check_room(dataset.dry_iter(), root, settings)
@@ -173,8 +171,15 @@ def _finish(root: Path, keys: Sequence[str], settings: Settings) -> None:
     unfinished.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     unfinished.replace(root / MANIFEST)
     for place in (root / SUBJECTS).iterdir():
-        if place.name not in keys:
+        if place.name not in keys and is_ours(place):
             shutil.rmtree(place)
+
+
+def _no_place(root: Path, error: OSError) -> PreparedError:
+    return PreparedError(
+        f"{root}: nothing can be prepared here, {error.strerror or error}; choose another folder, "
+        "or read what is there with open_prepared"
+    )
 
 
 def _check_room(subjects: Sequence[Subject], root: Path, settings: Settings) -> None:
@@ -216,7 +221,11 @@ def _locked(root: Path) -> Iterator[None]:
     except ImportError:  # not on this system: two runs at once are the user's to avoid
         yield
         return
-    with (root / _LOCK).open("w") as file:
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context((root / _LOCK).open("w"))
+        except OSError as error:
+            raise _no_place(root, error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

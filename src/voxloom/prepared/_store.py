@@ -54,7 +54,7 @@ def open_prepared(folder: str | os.PathLike[str], *, verify: bool = False) -> Su
     manifest = read_manifest(root)
     subjects = []
     for entry in manifest["subjects"]:
-        place = root / SUBJECTS / str(entry["key"])
+        place = root / SUBJECTS / entry["key"]
         if verify:
             _verify(place, entry["record"])
         subjects.append(_subject(place, entry["record"]))
@@ -86,6 +86,9 @@ def read_manifest(root: Path) -> dict[str, Any]:
             f"{path}: expected version {VERSION}, got {manifest.get('version')!r}; prepare the "
             "data set again"
         )
+    entries = manifest.get("subjects")
+    if not isinstance(entries, list) or not all(map(_is_entry, entries)):
+        raise PreparedError(f"{path}: its list of subjects is damaged; prepare the data set again")
     return manifest
 
 
@@ -100,6 +103,13 @@ def read_record(place: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return record if whole else None
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("key"), str):
+        return False
+    record = entry.get("record")
+    return isinstance(record, dict) and isinstance(record.get("files"), dict)
 
 
 def _subject(place: Path, record: Mapping[str, Any]) -> Subject:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import inspect
 import io
 import pickle
 import random
+from collections.abc import Iterator
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -15,6 +18,7 @@ import numpy as np
 from voxloom._errors import PreparedError
 
 _DIGEST_BYTES: Final = 16
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 _GENERATORS: Final = (random.Random, np.random.RandomState, np.random.Generator)
 """Libraries give each transform one, and begin it anew in each process; none is drawn from here."""
 
@@ -23,8 +27,8 @@ def transform_key(transform: Any) -> str:
     """Return a name for what a transform does: its source text and its state.
 
     Functions and objects that it holds count as well: steps of a chain, arguments of a partial,
-    variables of a closure. What it calls elsewhere is not followed: prepare with
-    ``overwrite=True`` after changing that.
+    variables of a closure; and what it uses of its own module: constants, functions, classes. What
+    it calls elsewhere is not followed: prepare with ``overwrite=True`` after changing that.
 
     Raises
     ------
@@ -84,16 +88,49 @@ class _Describer(pickle._Pickler):  # the one in C does not ask about sets
 def _held_by_function(function: FunctionType) -> tuple[Any, ...]:
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
     code = function.__code__
-    return _source(code) or code, function.__defaults__, function.__kwdefaults__, cells
+    used = _used_of_module(function)
+    return _source(code) or code, function.__defaults__, function.__kwdefaults__, cells, used
 
 
 def _held_by(class_: type) -> tuple[Any, ...] | None:
     """Return the source of a class, else its functions; None where it has neither, as in C."""
+    own = (getattr(value, "__func__", value) for value in vars(class_).values())
+    functions = [value for value in own if isinstance(value, FunctionType)]
     source = _source(class_)
     if source is not None:
-        return source, class_.__bases__
-    functions = [value for value in vars(class_).values() if isinstance(value, FunctionType)]
+        return source, class_.__bases__, [_used_of_module(function) for function in functions]
     return (functions, class_.__bases__) if functions else None
+
+
+def _used_of_module(function: FunctionType) -> list[tuple[str, Any]]:
+    """Return the constants, functions and classes of its own module that a function reads.
+
+    Of installed libraries nothing is followed: there is no end to it.
+    """
+    if _INSTALLED.intersection(Path(function.__code__.co_filename).parts):
+        return []
+    steps = list(_steps(function.__code__))
+    read = {step.argval for step in steps if step.opname == "LOAD_GLOBAL"}
+    written = {step.argval for step in steps if step.opname == "STORE_GLOBAL"}
+    values = ((name, function.__globals__.get(name)) for name in sorted(read - written))
+    return [(name, value) for name, value in values if _counts(value, function.__module__)]
+
+
+def _steps(code: CodeType) -> Iterator[dis.Instruction]:
+    yield from dis.get_instructions(code)
+    for held in code.co_consts:
+        if isinstance(held, CodeType):
+            yield from _steps(held)
+
+
+def _counts(value: Any, module: str) -> bool:
+    if isinstance(value, FunctionType | type):
+        return value.__module__ == module
+    if isinstance(value, dict):
+        return all(_counts(item, module) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(_counts(item, module) for item in value)
+    return isinstance(value, str | bytes | int | float | complex | np.ndarray | np.generic)
 
 
 def _source(described: CodeType | type) -> str | None:

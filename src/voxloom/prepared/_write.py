@@ -77,6 +77,14 @@ def _write(subject: Subject, folder: Path, unfinished: Path, settings: Settings)
     return record
 
 
+def is_ours(place: Path) -> bool:
+    """Tell whether something among the subjects is one that was written here, or left half done."""
+    key, _, rest = place.name.partition(".")
+    is_key = len(key) == 32 and set(key) <= set("0123456789abcdef")
+    has_record = not rest and (place / RECORD).is_file()
+    return place.is_dir() and is_key and (has_record or place.name.endswith(UNFINISHED))
+
+
 def checksums(folder: Path) -> dict[str, Any]:
     """Return size and CRC-32 of every file in a folder but its record, by name."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != RECORD)

@@ -13,7 +13,7 @@ from voxloom.subjects._volume_files import explain_lost, find_file, listed, spli
 
 
 def read_json(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
-    """Return the object in ``dataset.json``, and its folder; `path` may be that folder.
+    """Return the object in ``dataset.json``, and that file; `path` may be its folder.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def read_json(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
         raise LayoutError(f"{file} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise LayoutError(f"{file} should hold a JSON object, it holds {type(content).__name__}")
-    return content, file.parent
+    return content, file
 
 
 def names_by_number(content: Mapping[str, Any], *keys: str) -> dict[str, str]:

@@ -18,20 +18,18 @@ _OWN = ("image", "label")
 
 def read_msd(path: str | os.PathLike[str], section: str = "training") -> list[Subject]:
     """Return the subjects of one section of an MSD ``dataset.json``. See `from_msd`."""
-    content, folder = read_json(path)
+    content, file = read_json(path)
+    folder = file.parent
     entries = content.get(section)
     if not isinstance(entries, list) or not entries:
         lists = [name for name, value in content.items() if isinstance(value, list) and value]
-        raise LayoutError(
-            f"{folder / 'dataset.json'} lists no subjects under {section!r}; it has lists "
-            f"under {lists}"
-        )
+        raise LayoutError(f"{file} lists no subjects under {section!r}; it has lists under {lists}")
     channels = tuple(names_by_number(content, "modality", "channel_names").values())
     subjects = [
-        _subject(entry, folder, channels, f"{folder / 'dataset.json'}: {section}[{number}]")
+        _subject(entry, folder, channels, f"{file}: {section}[{number}]")
         for number, entry in enumerate(entries)
     ]
-    check_ids((subject["subject_id"] for subject in subjects), str(folder / "dataset.json"))
+    check_ids((subject["subject_id"] for subject in subjects), str(file))
     return subjects
 
 

@@ -35,7 +35,8 @@ def read_nnunet(path: str | os.PathLike[str], section: str = "Tr") -> list[Subje
     if is_prepared_by_nnunet(Path(path).expanduser()):
         return read_nnunet_prepared(Path(path).expanduser())
     check_not_prepared(Path(path).expanduser())
-    content, folder = read_json(path)
+    content, file = read_json(path)
+    folder = file.parent
     names = names_by_number(content, "channel_names", "modality")
     if not names:
         raise LayoutError(f"{folder / 'dataset.json'} has no 'channel_names', so that the number "
