@@ -85,3 +85,13 @@ def test_a_negative_epoch_is_refused() -> None:
 
 def test_it_says_what_it_loads() -> None:
     assert repr(make_loader()).startswith("PatchLoader(Queue(6 subjects, 24 patches an epoch")
+
+
+def test_an_epoch_that_was_left_begins_anew_when_it_is_set() -> None:
+    whole = read(make_loader())
+    loader = make_loader()
+    next(iter(loader))
+    loader.set_epoch(0)
+    assert loader.queue.next_epoch == 0
+    assert read(loader) == whole
+    assert loader.queue.next_epoch == 1

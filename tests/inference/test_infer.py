@@ -270,3 +270,31 @@ def test_what_cannot_be_used_is_refused(
     given: dict[str, Any] = {"model": lambda batch: batch, "subject": image, "batch_size": 2}
     with pytest.raises(InferenceError, match=message):
         infer(**{**given, **arguments}, patch_size=8)
+
+
+@pytest.mark.parametrize("mode", ["gaussian", "hann", "average"])
+@pytest.mark.parametrize("kind", ["array", "tensor", "zarr"])
+def test_means_of_whole_numbers_are_whole_in_an_array_of_integers(
+    image: ScalarImage, mode: Any, kind: str
+) -> None:
+    out: Any = np.zeros(image.shape, np.uint8)
+    if kind == "tensor":
+        out = torch.from_numpy(out)
+    elif kind == "zarr":
+        out = zarr.array(out)
+    infer(lambda x: torch.full_like(x, 3), image, 8, mode=mode, out=out)
+    assert (np.asarray(out[:]) == 3).all()
+
+
+def test_a_network_may_change_its_input_and_give_the_same_memory_again(image: ScalarImage) -> None:
+    memory: dict[Any, torch.Tensor] = {}
+
+    def pure(batch: torch.Tensor) -> torch.Tensor:
+        return torch.relu(batch * 2 - 1).cumsum(-1)
+
+    def careless(batch: torch.Tensor) -> torch.Tensor:
+        kept = memory.setdefault(batch.shape, torch.empty_like(batch))
+        return kept.copy_(batch.mul_(2).sub_(1).relu_().cumsum(-1))
+
+    one, other = (infer(model, image, 8, flips=True) for model in (pure, careless))
+    assert torch.equal(one.data, other.data)

@@ -23,8 +23,8 @@ JSON_API = "/storage/v1/b/"
 CODE = """
 import sys
 from voxloom.geometry import Box
-from voxloom.io import _zarr, open_volume
-_zarr._has_tensorstore = lambda: sys.argv[1] == "tensorstore"
+from voxloom.io import _tensorstore, open_volume
+_tensorstore.is_usable = lambda: sys.argv[1] == "tensorstore"
 source = open_volume("gs://volumes/t1.zarr")
 print(source.shape, source.read(Box((3, 4, 5), (20, 20, 19))).sum(dtype=int))
 stored = open_volume("gs://volumes/t1.h5")

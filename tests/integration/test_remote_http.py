@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from voxloom.geometry import Box
-from voxloom.io import _zarr, open_volume, write_zarr
+from voxloom.io import _tensorstore, open_volume, write_zarr
 from voxloom.testing import check_reader
 
 VOXELS = np.random.default_rng(0).integers(0, 99, (100, 90, 80)).astype(np.int16)
@@ -122,7 +122,7 @@ def test_only_the_chunks_of_a_box_are_sent(
 
 @pytest.fixture(params=["tensorstore", "zarr-python"])
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(_zarr, "_has_tensorstore", lambda: request.param == "tensorstore")
+    monkeypatch.setattr(_tensorstore, "is_usable", lambda: request.param == "tensorstore")
     return str(request.param)
 
 

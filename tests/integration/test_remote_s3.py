@@ -15,7 +15,6 @@ from voxloom.io import (
     _object_store,
     _remote,
     _tensorstore,
-    _zarr,
     _zarr_python,
     open_volume,
     write_zarr,
@@ -43,7 +42,7 @@ def plain(s3: ObjectServer, tmp_path: Path) -> str:
 
 @pytest.fixture(params=["tensorstore", "zarr-python"])
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(_zarr, "_has_tensorstore", lambda: request.param == "tensorstore")
+    monkeypatch.setattr(_tensorstore, "is_usable", lambda: request.param == "tensorstore")
     return str(request.param)
 
 

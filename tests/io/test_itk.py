@@ -149,3 +149,37 @@ def test_complex_voxels_are_refused(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.Image(4, 5, 6, sitk.sitkComplexFloat32), str(tmp_path / "a.nii"))
     with pytest.raises(UnknownFormatError, match=r"expected integers or floats, got .*complex"):
         ItkSource(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("true", ["True", "true", "T", "t", "1"])
+def test_metaimage_says_yes_as_metaio_reads_it(tmp_path: Path, true: str) -> None:
+    voxels = np.arange(24, dtype=">i2").reshape(2, 3, 4)
+    fields = f"NDims = 3\nDimSize = 4 3 2\nElementType = MET_SHORT\nBinaryDataByteOrderMSB = {true}"
+    end = b"ElementDataFile = LOCAL\n" + voxels.tobytes()
+    path = tmp_path / "a.mha"
+    path.write_bytes(b"ObjectType = Image\n" + fields.encode() + b"\n" + end)
+    assert np.array_equal(ItkSource(path).read()[0].T, voxels)
+    path.write_bytes(
+        path.read_bytes()
+        .replace(b"ElementDataFile", b"HeaderSize = -1\nElementDataFile", 1)
+        .replace(b"LOCAL\n", b"LOCAL\n" + bytes(10), 1)
+    )  # the voxels are the last bytes of the file
+    assert np.array_equal(ItkSource(path).read()[0].T, voxels)
+
+
+@pytest.mark.parametrize(
+    ("fields", "before"),
+    [
+        ("byteskip: 2\n", b"ab"),
+        ("byte skip: 2\n", b"ab"),
+        ("lineskip: 1\n", b"a line\n"),
+        ("endian:=big\n", b""),
+        ("data file:=nothing\n", b""),
+    ],
+)
+def test_a_nrrd_may_skip_and_tell_more(tmp_path: Path, fields: str, before: bytes) -> None:
+    voxels = np.arange(24, dtype="<i2").reshape(2, 3, 4)
+    head = "NRRD0004\ntype: short\ndimension: 3\nsizes: 4 3 2\nendian: little\nencoding: raw\n"
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(f"{head}{fields}\n".encode() + before + voxels.tobytes())
+    assert np.array_equal(ItkSource(path).read()[0].T, voxels)

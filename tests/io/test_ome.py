@@ -58,3 +58,17 @@ def test_an_absent_level_is_refused() -> None:
 def test_multiscales_are_found_in_either_version(attributes: Any) -> None:
     assert multiscales_of(attributes) == [1]
     assert multiscales_of({}) == []
+
+
+def test_axes_of_space_with_other_names_are_z_y_x_in_their_order() -> None:
+    axes = [{"name": name, "type": "space"} for name in ("depth", "height", "width")]
+    level = ome_level("a.zarr", image([{"name": "c", "type": "channel"}, *axes], (1, 2, 3, 4)), 0)
+    assert level.axes == ("c", "z", "y", "x")
+    assert np.diag(level.affine).tolist() == [4, 3, 2, 1]
+
+
+def test_transformations_that_are_not_understood_are_refused() -> None:
+    given = image()
+    given["datasets"][0]["coordinateTransformations"].append({"type": "rotation"})
+    with pytest.raises(VolumeReadError, match="of type 'rotation'"):
+        ome_level("a.zarr", given, 0)

@@ -104,3 +104,16 @@ def test_pages_that_go_round_in_a_circle_end(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(VolumeReadError, match=r"a\.tif"):
         TiffSource(path).read()
+
+
+@pytest.mark.parametrize("options", [{"compression": "zlib"}, {"imagej": True}, {"metadata": None}])
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_a_stack_that_was_cut_is_no_smaller_stack(
+    tmp_path: Path, options: Any, kept: float
+) -> None:
+    path = write(tmp_path, np.arange(24000, dtype=np.uint16).reshape(20, 30, 40), **options)
+    assert 20 in TiffSource(path).shape
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(VolumeReadError, match=r"pages of it are missing, .*invalid page offset"):
+        TiffSource(path)

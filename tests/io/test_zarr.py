@@ -1,16 +1,22 @@
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from voxloom._errors import UnknownFormatError, VolumeReadError
+from voxloom._errors import UnknownFormatError, VolumeNotFoundError, VolumeReadError
 from voxloom.geometry import Box
 from voxloom.io import ZarrSource, open_volume
+from voxloom.io._zarr_chunks import _check_zstd
 from voxloom.testing._reader_contract import check_reader
 
 zarr = pytest.importorskip("zarr")
+numcodecs = pytest.importorskip("numcodecs")
+PLAIN = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
 VOXELS = np.arange(2 * 5 * 6 * 7, dtype=np.int16).reshape(2, 5, 6, 7)
 AXES = [{"name": "c", "type": "channel"}] + [
     {"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"
@@ -112,3 +118,67 @@ def test_an_image_cannot_point_out_of_its_group(tmp_path: Path) -> None:
     (path / "zarr.json").write_text(text.replace('"path": "0"', '"path": "../secret"'))
     with pytest.raises(VolumeReadError, match="lies outside of its group"):
         ZarrSource(path)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd", "raw"])
+def test_an_array_that_is_gone_is_no_array_of_zeros(tmp_path: Path, codec: str) -> None:
+    source = ZarrSource(write_array(tmp_path / "a.zarr", PLAIN, codec))
+    assert source.read().max() == 119
+    shutil.rmtree(tmp_path / "a.zarr")
+    with pytest.raises(VolumeNotFoundError, match="that was opened here is gone"):
+        source.read()
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_an_array_that_was_written_anew_is_read_as_it_is_now(tmp_path: Path, codec: str) -> None:
+    for dtype in ("int32", "float32", ">i4"):
+        voxels = PLAIN.astype(dtype)
+        shutil.rmtree(tmp_path / "a.zarr", ignore_errors=True)
+        read = ZarrSource(write_array(tmp_path / "a.zarr", voxels, codec)).read()[0]
+        assert np.array_equal(read, voxels)
+
+
+def test_a_zstd_chunk_that_holds_less_is_refused(tmp_path: Path) -> None:
+    path = write_array(tmp_path / "a.zarr", PLAIN, "zstd")
+    chunk = Path(path, "0.0.0")
+    chunk.write_bytes(numcodecs.Zstd().encode(PLAIN.tobytes()[:20]))
+    with pytest.raises(VolumeReadError, match="a chunk unpacks to 20 bytes, not to"):
+        open_volume(path).read()
+    chunk.write_bytes(b"no frame")
+    with pytest.raises(VolumeReadError, match="is no zstd frame"):
+        open_volume(path).read()
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 65791, 65792, 70000])
+def test_the_size_of_a_zstd_frame_is_read_in_each_of_its_widths(size: int) -> None:
+    packed = numcodecs.Zstd().encode(bytes(size))
+    _check_zstd("a", packed, size)
+    with pytest.raises(VolumeReadError, match=f"unpacks to {size} bytes, not to {size + 1}"):
+        _check_zstd("a", packed, size + 1)
+
+
+def test_in_a_fork_of_a_process_that_read_by_tensorstore_another_library_reads(
+    tmp_path: Path,
+) -> None:
+    """Tensorstore would end the child: its threads are not there."""
+    path = write_array(tmp_path / "a.zarr", PLAIN, "gzip")
+    code = """
+import os, sys
+from voxloom.io import open_volume
+before = open_volume(sys.argv[1]).read()
+child = os.fork()
+if not child:
+    os._exit(7 if (open_volume(sys.argv[1]).read() == before).all() else 8)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+    subprocess.run([sys.executable, "-c", code, path], check=True, timeout=60)
+
+
+def write_array(folder: Path, voxels: Any, codec: str) -> str:
+    compressors = {"gzip": numcodecs.GZip(), "zstd": numcodecs.Zstd(), "raw": None}
+    stored = zarr.create_array(
+        folder, shape=voxels.shape, chunks=voxels.shape, dtype=voxels.dtype, zarr_format=2,
+        compressors=compressors[codec], fill_value=0,
+    )  # fmt: skip
+    stored[...] = voxels
+    return str(folder)

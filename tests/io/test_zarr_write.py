@@ -23,7 +23,7 @@ def test_tensorstore_reads_the_same_voxels(tmp_path: Path) -> None:
 
     path = write_zarr(tmp_path / "t1.zarr", VOXELS, chunk=16)
     places = (slice(0, 2), slice(3, 30), slice(5, 40), slice(0, 50))
-    np.testing.assert_array_equal(read_array(f"{path}/0", 3, places), VOXELS[places])
+    np.testing.assert_array_equal(read_array(f"{path}/0", 3, "", places), VOXELS[places])
 
 
 def test_an_oblique_affine_is_kept_whole(tmp_path: Path, oblique: np.ndarray) -> None:

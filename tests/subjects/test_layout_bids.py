@@ -145,3 +145,18 @@ def test_folders_that_are_no_data_sets_are_refused(root: Path, tmp_path: Path) -
         SubjectsDataset.from_bids(root)
     with pytest.raises(LayoutError, match=r"labels \['seg'\]"):
         SubjectsDataset.from_bids(root, t1="T1w", labels=["seg"])
+
+
+def test_rows_of_sessions_are_for_their_sessions(root: Path) -> None:
+    rows = "participant_id\tsession_id\tage\nsub-01\tses-pre\t34\n"
+    rows += "sub-01\tses-post\t36\nsub-02\t\t7\n"
+    (root / "participants.tsv").write_text(rows)
+    subjects = SubjectsDataset.from_bids(root, t1="T1w").dry_iter()
+    assert {s.subject_id: s.age for s in subjects} == {
+        "sub-01_ses-post": 36,
+        "sub-01_ses-pre": 34,
+        "sub-02": 7,
+    }
+    (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t34\nsub-01\t36\n")
+    with pytest.raises(LayoutError, match="has several rows for participant '01'; give each a"):
+        SubjectsDataset.from_bids(root, t1="T1w")

@@ -105,3 +105,13 @@ def test_patterns_that_cannot_be_used_are_refused(volume: Write, tmp_path: Path)
         SubjectsDataset.from_glob(t1="{subject}.nii", labels=["seg"])
     with pytest.raises(LayoutError, match=r"give a pattern for at least one image"):
         SubjectsDataset.from_glob()
+
+
+@pytest.mark.parametrize("name", ["{subject}_*_t1.nii", "{subject}_{visit}_t1.nii"])
+def test_what_is_known_of_a_subject_is_not_guessed_again(
+    volume: Write, tmp_path: Path, name: str
+) -> None:
+    for subject in ("p1", "p_3"):
+        volume(f"{subject}/{subject}_0_t1.nii")
+    dataset = SubjectsDataset.from_glob(t1=f"{tmp_path}/{{subject}}/{name}")
+    assert [subject.subject for subject in dataset.dry_iter()] == ["p1", "p_3"]

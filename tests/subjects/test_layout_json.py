@@ -16,7 +16,7 @@ def test_a_folder_stands_for_its_description_and_a_mark_of_byte_order_does_not_m
 ) -> None:
     (tmp_path / "dataset.json").write_text('{"name": "Leber"}', encoding="utf-8-sig")
     for path in (tmp_path, tmp_path / "dataset.json"):
-        assert read_json(path) == ({"name": "Leber"}, tmp_path)
+        assert read_json(path) == ({"name": "Leber"}, tmp_path / "dataset.json")
 
 
 def test_a_missing_description_is_named(tmp_path: Path) -> None:

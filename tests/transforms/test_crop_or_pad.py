@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxloom import LabelMap, ScalarImage, Subject
+from voxloom import Image, LabelMap, ScalarImage, Subject
 from voxloom._errors import PaddingError, TransformError
 from voxloom.transforms import crop_or_pad
 
@@ -74,3 +74,15 @@ def test_what_is_no_shape_is_refused(shape: object) -> None:
 def test_an_unknown_padding_mode_is_refused() -> None:
     with pytest.raises(PaddingError, match="wrap"):
         crop_or_pad(counting((2, 2, 2)), 4, "wrap")  # type: ignore[arg-type]
+
+
+def test_a_number_is_for_intensities_only() -> None:
+    voxels = np.ones((1, 2, 2, 2), np.float32)
+    subject = Subject(
+        t1=ScalarImage(tensor=voxels),
+        seg=LabelMap(tensor=voxels),
+        weights=Image(tensor=voxels, type="sampling_map"),
+    )
+    padded = crop_or_pad(subject, 4, -1000)
+    outside = {name: float(padded[name].data.min()) for name in ("t1", "seg", "weights")}
+    assert outside == {"t1": -1000, "seg": 0, "weights": 0}

@@ -73,15 +73,15 @@ class PatchLoader:
         return
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next pass be of this epoch, from its start unless the queue is within it.
+        """Let the next pass be of this epoch, from its start unless a state was loaded within it.
 
         Raises
         ------
         StateError
             A ValueError, if the epoch is negative.
         """
-        state = self.queue.state_dict()
-        if state["epoch"] != epoch:
+        if self.queue.next_epoch != epoch:
+            state = self.queue.state_dict()
             self.queue.load_state_dict({**state, "epoch": epoch, "delivered": 0})
 
     def state_dict(self) -> dict[str, Any]:

@@ -73,10 +73,11 @@ def predict(
 
     Names are None for one tensor, a number for a tuple or list, or the keys of a mapping.
     """
-    names, sums = unpack(model(batch))
     if len(flips) == 1:
-        return names, sums
-    sums = [output.float() for output in sums]
+        return unpack(model(batch))
+    # A network may change what it is given, and give the same memory back each time.
+    names, outputs = unpack(model(batch.clone()))
+    sums = [output.clone().float() for output in outputs]
     for axes in flips[1:]:
         turned = [2 + axis for axis in axes]
         _, outputs = unpack(model(batch.flip(turned)))

@@ -143,6 +143,8 @@ class ArraySink:
         place[1 + self.axis] = slice(first, first + slab.shape[1 + self.axis])
         if self._given:
             is_tensor = hasattr(self._array, "detach")
+            if not _holds_fractions(self._array.dtype):  # a mean of ones may be 0.9999999
+                slab = slab.round() if slab.is_floating_point() else slab
             self._array[tuple(place)] = slab if is_tensor else as_array(slab)
         else:
             _bring(slab, self._array[tuple(place)])
@@ -250,6 +252,13 @@ def _bring(slab: torch.Tensor, out: Array) -> None:
 
     for channel, target in zip(slab, out, strict=True):
         torch.from_numpy(target).copy_(channel)
+
+
+def _holds_fractions(dtype: Any) -> bool:
+    """Tell whether an array, of NumPy or torch, has room for what lies between whole numbers."""
+    if hasattr(dtype, "is_floating_point"):
+        return bool(dtype.is_floating_point or dtype.is_complex)
+    return np.dtype(dtype).kind in "fc"
 
 
 def as_array(slab: torch.Tensor) -> Array:

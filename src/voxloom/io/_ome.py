@@ -64,7 +64,7 @@ def ome_level(path: str, multiscale: Mapping[str, Any], level: int) -> OmeLevel:
     if not 0 <= level < len(levels):
         raise VolumeReadError(f"{path}: it has {len(levels)} resolutions, there is no {level}")
     axes = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in _axes(multiscale)]
-    names = tuple(str(axis["name"]).lower() for axis in axes)
+    names = _names(axes)
     scale, shift = np.ones(len(axes)), np.zeros(len(axes))
     for owner in (levels[level], multiscale):
         for change in owner.get("coordinateTransformations") or []:
@@ -73,7 +73,22 @@ def ome_level(path: str, multiscale: Mapping[str, Any], level: int) -> OmeLevel:
                 scale, shift = scale * factor, shift * factor
             elif change.get("type") == "translation":
                 shift = shift + np.asarray(change["translation"], dtype=np.float64)
+            elif change.get("type") != "identity":
+                raise VolumeReadError(
+                    f"{path}: expected scales and translations of its axes, got a transformation "
+                    f"of type {change.get('type')!r}; open the array inside, or pass reader="
+                )
     return OmeLevel(str(levels[level]["path"]), names, _affine(axes, names, scale, shift))
+
+
+def _names(axes: list[Any]) -> tuple[str, ...]:
+    """Return the names of axes; those of space that have other names are z, y, x in this order."""
+    names = [str(axis["name"]).lower() for axis in axes]
+    in_space = [n for n, axis in enumerate(axes) if axis.get("type") == "space"]
+    if not {"x", "y"} <= set(names) and 2 <= len(in_space) <= 3:
+        for name, place in zip(_SPATIAL, reversed(in_space), strict=False):
+            names[place] = name
+    return tuple(names)
 
 
 def _axes(multiscale: Mapping[str, Any]) -> list[Any]:

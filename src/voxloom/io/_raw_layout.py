@@ -135,9 +135,10 @@ def _meta_header(head: bytes) -> bytes:
 def _find_in_nrrd(path: str, head: bytes) -> StoredVoxels | None:
     end, width = _end_of_nrrd(head)
     fields = _fields(head[:end], ":")
-    if not head.startswith(b"NRRD") or _whole(fields.get("line skip", "0")):
+    lines = fields.get("line skip", fields.get("lineskip", "0"))
+    if not head.startswith(b"NRRD") or _whole(lines):
         return None
-    skip = _whole(fields.get("byte skip", "0"))
+    skip = _whole(fields.get("byte skip", fields.get("byteskip", "0")))
     detached = fields.get("data file", fields.get("datafile"))
     if detached and (detached.startswith("LIST") or "%" in detached):
         return None
@@ -170,16 +171,20 @@ def _find_in_meta(path: str, head: bytes) -> StoredVoxels | None:
     if skip is None or name.startswith("LIST") or "%" in name:
         return None
     local = name.upper() == _IN_HEADER
-    packed = fields.get("compresseddata", "false").lower() == "true"
+    packed = _is_true(fields.get("compresseddata", "false"))
     msb = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "false"))
-    binary = fields.get("binarydata", "true").lower() == "true"
+    binary = _is_true(fields.get("binarydata", "true"))
     return StoredVoxels(
         path=path if local else _beside(path, name),
-        offset=len(header) if local else skip,
+        offset=len(header) if local and not skip else skip,  # else it counts from the first byte
         encoding="deflate" if packed else "raw" if binary else "other",
-        big_endian=msb.lower() == "true",
+        big_endian=_is_true(msb),
         components_first=True,
     )
+
+
+def _is_true(text: str) -> bool:
+    return text[:1].lower() in ("t", "1")  # as MetaIO reads it
 
 
 def _check_dimensions(path: str, fields: dict[str, str]) -> None:
@@ -194,7 +199,7 @@ def _fields(head: bytes, separator: str) -> dict[str, str]:
     fields = {}
     for line in head.decode("latin-1").splitlines():
         key, found, value = line.partition(separator)
-        if found and not line.startswith("#"):
+        if found and not line.startswith("#") and not value.startswith("="):  # of a key := value
             fields[key.strip().lower()] = value.strip()
     return fields
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ _CACHE_BYTES: Final = 32 << 20
 """Holds the indices of shards, which would otherwise be read again for every box."""
 
 _OPEN_ARRAYS: Final = 256
+_USED_IN: Final[set[int]] = set()
 _RETRIES: Final = {
     "max_retries": MOST_RETRIES,
     "initial_delay": f"{RETRY_FIRST_S}s",
@@ -34,14 +36,30 @@ def read_key(url: str, key: str) -> bytes | None:
     return bytes(found.value) if found.state == "value" else None
 
 
-def read_array(url: str, version: int, places: tuple[slice, ...]) -> Array:
-    """Return a box of the array at `url`, a folder or URL, in its own axes."""
-    array = _open(url, version, os.getpid())
+def is_usable() -> bool:
+    """Tell whether it is installed, and was not used in the process that this one was forked of.
+
+    Its threads are not there then, and it ends the process.
+    """
+    return _is_installed() and _USED_IN.issubset({os.getpid()})
+
+
+def read_array(url: str, version: int, stamp: str, places: tuple[slice, ...]) -> Array:
+    """Return a box of the array at `url`, a folder or URL, in its own axes.
+
+    `stamp` is another one where its metadata are others than at the last time.
+    """
+    array = _open(url, version, stamp, os.getpid())
     return np.asarray(array[places].read().result())
 
 
+@lru_cache(maxsize=1)
+def _is_installed() -> bool:
+    return find_spec("tensorstore") is not None
+
+
 @lru_cache(maxsize=_OPEN_ARRAYS)
-def _open(url: str, version: int, process: int) -> Any:
+def _open(url: str, version: int, stamp: str, process: int) -> Any:
     spec = {"driver": "zarr3" if version == 3 else "zarr", "kvstore": _kvstore(url)}
     return _tensorstore().open(spec, open=True, read=True, context=_context(process)).result()
 
@@ -79,4 +97,5 @@ def _tensorstore() -> Any:
     os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS", str(STALLED_S))
     os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")
     os.environ.setdefault("TENSORSTORE_CURL_CONNECT_TIMEOUT_SECONDS", str(STALLED_S))
+    _USED_IN.add(os.getpid())
     return import_extra("tensorstore", "zarr")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -21,6 +24,7 @@ from voxloom.io._source import Array, Shape4, VolumeSource
 
 _SPATIAL: Final = "XYZ"
 _DEPTHS: Final = "ZIQ"
+_SIGNS_OF_LOSS: Final = ("invalid page offset", "issing data")
 _MOST_BYTES_PER_BYTE: Final = 20_000
 """No codec of TIFF that is in use for voxels packs more tightly than this."""
 
@@ -62,8 +66,11 @@ class TiffSource(VolumeSource):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
         stamp = stamp_of(self.path)
-        with decoding(self.path, "tifffile"), _open(self.path) as file:
+        with decoding(self.path, "tifffile"), _listening() as said, _open(self.path) as file:
             series = _first_series(file)
+            lost = [text for text in said if any(sign in text for sign in _SIGNS_OF_LOSS)]
+            if lost or (file.is_ome and None in series.pages):
+                raise damaged(self.path, f"pages of it are missing, {'; '.join(lost)}")
             self._stored: tuple[int, ...] = tuple(int(n) for n in series.shape)
             self._axes = _axes(self.path, series.axes, self._stored)
             check_numbers(self.path, series.dtype)
@@ -134,6 +141,20 @@ class TiffSource(VolumeSource):
             raise damaged(
                 self.path, f"declares {declared} bytes of voxels, the file has {file_bytes}"
             )
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """Give what tifffile says meanwhile: of pages that it cannot find it says so, and goes on."""
+    said: list[str] = []
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(listener)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(listener)
 
 
 def _open(path: str) -> Any:

@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, final
@@ -26,6 +25,7 @@ from voxloom.io._zarr_metadata import ZarrArray, parse_array
 
 _SPATIAL: Final = ("x", "y", "z")
 _UNNAMED: Final = {2: ("x", "y"), 3: ("x", "y", "z"), 4: ("c", "x", "y", "z")}
+_SAMPLED: Final = 16
 _MOST_JSON_BYTES: Final = 1 << 24
 
 
@@ -93,6 +93,8 @@ class ZarrSource(VolumeSource):
             for axis, n in zip(self.axes, self.array.shape, strict=True)
         )
         stored = self._read(places)
+        if _holds_only(stored, self.array.fill):  # as if no chunk were there
+            _check_is_there(self.array)
         others = [n for n, axis in enumerate(self.axes) if axis not in _SPATIAL]
         spatial = [self.axes.index(axis) for axis in _SPATIAL if axis in self.axes]
         voxels = stored.transpose(*others, *spatial).reshape(self.shape[0], *box.size)
@@ -103,11 +105,11 @@ class ZarrSource(VolumeSource):
         if array.codec is not None and not _is_remote(array.path):
             with reading(array.path):
                 return read_chunks(array, places)
-        if _has_tensorstore():
+        if _tensorstore.is_usable():
             with decoding(array.path, "tensorstore"):
-                return _tensorstore.read_array(array.path, array.version, places)
+                return _tensorstore.read_array(array.path, array.version, array.stamp, places)
         with decoding(array.path, "zarr"):
-            return _zarr_python.read_array(array.path, places)
+            return _zarr_python.read_array(array.path, array.stamp, places)
 
 
 def is_zarr(folder: str) -> bool:
@@ -157,6 +159,21 @@ def _node(url: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     return node or {}, attributes
 
 
+def _holds_only(voxels: Array, fill: Any) -> bool:
+    some = voxels[tuple([slice(None, None, _SAMPLED)] * voxels.ndim)]
+    return all(bool(((part == fill) | ((part != part) & (fill != fill))).all())
+               for part in (some, voxels))  # fmt: skip
+
+
+def _check_is_there(array: ZarrArray) -> None:
+    """Raise if an array is gone: its chunks would be taken for ones that were never written."""
+    if _read_key(array.path, "zarr.json" if array.version == 3 else ".zarray") is None:
+        raise VolumeNotFoundError(
+            f"{array.path}: the Zarr array that was opened here is gone; check the path, and "
+            "whether the disk or network folder is still there"
+        )
+
+
 def _nothing_there(url: str) -> VolumeReadError:
     if not _is_remote(url) and Path(url).exists():
         return damaged(url, "there is no zarr.json, .zarray or .zgroup in it")
@@ -186,7 +203,7 @@ def _mapping(url: str, value: Any) -> Mapping[str, Any]:
 def _read_key(url: str, key: str) -> bytes | None:
     if _is_remote(url):
         reader: Callable[[str, str], bytes | None]
-        reader = _tensorstore.read_key if _has_tensorstore() else _object_store.read_key
+        reader = _tensorstore.read_key if _tensorstore.is_usable() else _object_store.read_key
         with decoding(url, "the store"):
             return reader(url, key)
     file = Path(url, key)
@@ -227,11 +244,6 @@ def _affine(array: ZarrArray, image: OmeLevel | None, level: int) -> Any:
 
 def _is_remote(path: str) -> bool:
     return "://" in path
-
-
-@lru_cache(maxsize=1)
-def _has_tensorstore() -> bool:
-    return find_spec("tensorstore") is not None
 
 
 def _can_decode(codec: str) -> bool:

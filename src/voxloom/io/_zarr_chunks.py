@@ -34,6 +34,8 @@ _MISSING: Final = 2**64 - 1
 _ENTRY_BYTES: Final = 16
 _CHECKSUM_BYTES: Final = 4
 _BLOSC_HEADER: Final = 16
+_ZSTD_HEADER: Final = 6
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _SIZES: Final = struct.Struct("<3I")  # unpacked, of a block, packed
 _POLYNOMIAL: Final = 0x82F63B78
 _Place = tuple[int, ...]
@@ -193,11 +195,10 @@ def _decoder(array: ZarrArray) -> _Decode:
     if array.codec == "raw":
         return _copy_raw
     decompress = _decompressor(str(array.codec))
-    checks_header = array.codec == "blosc"
+    check = _check_blosc if array.codec == "blosc" else _check_zstd
 
     def decode(path: str, packed: _Bytes, out: Array) -> None:
-        if checks_header:
-            _check_blosc(path, packed, expected)
+        check(path, packed, expected)
         try:
             decompress(packed, out)
         except (RuntimeError, ValueError, TypeError) as error:
@@ -222,6 +223,21 @@ def _check_blosc(path: str, packed: _Bytes, expected: int) -> None:
             f"a chunk of {there} bytes says it has {said} and unpacks to {unpacked}, not to "
             f"{expected}",
         )
+
+
+def _check_zstd(path: str, packed: _Bytes, expected: int) -> None:
+    # Where a frame unpacks to less, the library leaves the rest as it was.
+    if len(packed) < _ZSTD_HEADER or packed[:4] != _ZSTD_MAGIC:
+        raise damaged(path, f"a chunk of {len(packed)} bytes is no zstd frame")
+    facts = packed[4]
+    is_single = bool(facts >> 5 & 1)
+    width = (int(is_single), 2, 4, 8)[facts >> 6]
+    first = 5 + (not is_single) + (0, 1, 2, 4)[facts & 3]
+    if not width:  # it does not say
+        return
+    unpacked = int.from_bytes(packed[first : first + width], "little") + (256 if width == 2 else 0)
+    if unpacked != expected:
+        raise damaged(path, f"a chunk unpacks to {unpacked} bytes, not to {expected}")
 
 
 @lru_cache(maxsize=2)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -44,6 +46,8 @@ class ZarrArray:
         Names of the axes, lower case, where given.
     attributes : dict
         The user's attributes.
+    stamp : str
+        What the metadata said, as one name: another one where they are others.
     """
 
     path: str
@@ -59,6 +63,7 @@ class ZarrArray:
     separator: str
     axes: tuple[str, ...] | None
     attributes: dict[str, Any]
+    stamp: str = ""
 
     @property
     def chunk_bytes(self) -> int:
@@ -94,8 +99,9 @@ def parse_array(path: str, metadata: Mapping[str, Any], attributes: Mapping[str,
         if version not in (2, 3):
             raise UnknownFormatError(f"{path}: expected Zarr 2 or 3, got {version!r}")
         array = _parse_3(path, metadata) if version == 3 else _parse_2(path, metadata, attributes)
+        stamp = hashlib.blake2b(json.dumps(metadata, sort_keys=True).encode(), digest_size=16)
     _check(array)
-    return array
+    return replace(array, stamp=stamp.hexdigest())
 
 
 def _check(array: ZarrArray) -> None:

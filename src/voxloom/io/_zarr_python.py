@@ -17,9 +17,12 @@ from voxloom.io._source import Array
 _OPEN_ARRAYS: Final = 256
 
 
-def read_array(url: str, places: tuple[slice, ...]) -> Array:
-    """Return a box of the array at `url`, a folder or URL, in its own axes."""
-    return retried(url, lambda: np.asarray(_open(url, os.getpid())[places]))
+def read_array(url: str, stamp: str, places: tuple[slice, ...]) -> Array:
+    """Return a box of the array at `url`, a folder or URL, in its own axes.
+
+    `stamp` is another one where its metadata are others than at the last time.
+    """
+    return retried(url, lambda: np.asarray(_open(url, stamp, os.getpid())[places]))
 
 
 def create_array(
@@ -36,7 +39,7 @@ def create_array(
 
 
 @lru_cache(maxsize=_OPEN_ARRAYS)
-def _open(url: str, process: int) -> Any:
+def _open(url: str, stamp: str, process: int) -> Any:
     zarr = import_extra("zarr", "zarr")
     store = zarr.storage.ObjectStore(open_store(url), read_only=True) if is_url(url) else url
     return zarr.open_array(store, mode="r")

@@ -355,6 +355,11 @@ class Queue(ObservedQueue):
         """Return the plan of an epoch: which patches leave, in which order."""
         return self._run.epochs.plan(epoch)
 
+    @property
+    def next_epoch(self) -> int:
+        """Which epoch the next pass is of: that after this, where a pass was left in its middle."""
+        return self._epoch + bool(self._is_open and self._delivered)
+
     def state_dict(self) -> dict[str, Any]:
         """Return where the queue is: JSON, a few hundred bytes.
 
@@ -488,10 +493,10 @@ class Queue(ObservedQueue):
             self._forget_workers()
 
     def _begin_pass(self) -> int:
-        was_begun = self._is_open and self._delivered
+        epoch = self.next_epoch
         self._leave_pass()
-        if was_begun:
-            self._epoch, self._delivered = self._epoch + 1, 0
+        if epoch != self._epoch:
+            self._epoch, self._delivered = epoch, 0
         self._is_open = self._is_fresh = True
         self._notice_ranks()
         self._start().seek(self._epoch, self._delivered)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -165,7 +165,7 @@ def _check_complete(visits: Files, wanted: Mapping[str, BidsQuery], roots: list[
         )
 
 
-def _participants(top: Path) -> dict[str, dict[str, Any]]:
+def _participants(top: Path) -> dict[Visit, dict[str, Any]]:
     table = top / _PARTICIPANTS
     if not table.is_file():
         return {}
@@ -176,19 +176,32 @@ def _participants(top: Path) -> dict[str, dict[str, Any]]:
         raise LayoutError(f"{table} is not a table in UTF-8: {error}") from error
     if rows and "participant_id" not in rows[0]:
         raise LayoutError(f"{table} has no column 'participant_id'; it has {list(rows[0])}")
-    return {
-        spelled(row["participant_id"]).removeprefix("sub-"): {
+    found: dict[Visit, dict[str, Any]] = {}
+    subjects = Counter(_label(row["participant_id"], "sub-") for row in rows)
+    for row in rows:
+        subject = _label(row["participant_id"], "sub-")
+        has_rows_of_sessions = subjects[subject] > 1 and row.get("session_id")
+        session = _label(row["session_id"], "ses-") if has_rows_of_sessions else None
+        if (subject, session) in found:
+            raise LayoutError(
+                f"{table} has several rows for participant {subject!r}; give each a session_id of "
+                "its own, or leave one"
+            )
+        found[subject, session] = {
             name: parse_cell(value or "")
             for name, value in row.items()
             if name not in (None, "participant_id")
         }
-        for row in rows
-    }
+    return found
 
 
-def _metadata(visit: Visit, participants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _label(cell: str | None, prefix: str) -> str:
+    return spelled(cell or "").removeprefix(prefix)
+
+
+def _metadata(visit: Visit, participants: Mapping[Visit, Mapping[str, Any]]) -> dict[str, Any]:
     subject, session = visit
-    known = dict(participants.get(subject, {}))
+    known = dict(participants.get(visit, participants.get((subject, None), {})))
     places = {"subject": subject} if session is None else {"subject": subject, "session": session}
     return {**known, **places, "subject_id": _id_of(visit)}
 

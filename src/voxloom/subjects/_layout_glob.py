@@ -119,20 +119,18 @@ def _match(segment: str, name: str, fields: dict[str, str]) -> dict[str, str] | 
         (pattern, suffix), (stem, found) = split_suffix(segment), split_suffix(name)
         if suffix != found:
             return None
-    matched = re.fullmatch(_expression(pattern), spelled(stem))
-    if matched is None:
-        return None
-    values = matched.groupdict()
-    clash = any(fields.get(field, value) != value for field, value in values.items())
-    return None if clash else {**fields, **values}
+    matched = re.fullmatch(_expression(pattern, fields), spelled(stem))
+    return None if matched is None else {**fields, **matched.groupdict()}
 
 
-def _expression(pattern: str) -> str:
+def _expression(pattern: str, known: Mapping[str, str]) -> str:
     parts, at, seen = [], 0, set[str]()
     for token in _TOKEN.finditer(pattern):
         parts.append(re.escape(spelled(pattern[at : token.start()])))
         at, field = token.end(), token["field"]
-        if field:
+        if field in known:
+            parts.append(re.escape(known[field]))
+        elif field:
             parts.append(f"(?P={field})" if field in seen else f"(?P<{field}>.+?)")
             seen.add(field)
         else:

@@ -9,7 +9,7 @@ import numpy as np
 from voxloom._errors import TransformError
 from voxloom.geometry import Box, Shape3
 from voxloom.patches import PaddingMode, copy_image_box, parse_padding_mode
-from voxloom.subjects import LABEL, Image, Subject
+from voxloom.subjects import LABEL, SAMPLING_MAP, Image, Subject
 
 
 def crop_or_pad(
@@ -56,7 +56,7 @@ def crop_or_pad(
 
 
 def _within(image: Image, box: Box, mode: PaddingMode | None) -> Image:
-    if image.type == LABEL and not isinstance(mode, str):
+    if image.type in (LABEL, SAMPLING_MAP) and not isinstance(mode, str):
         mode = "constant"
     out = np.empty((image.shape[0], *box.size), dtype=image.dtype)
     copy_image_box(image, box, out, mode)
