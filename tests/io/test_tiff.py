@@ -117,3 +117,26 @@ def test_a_stack_that_was_cut_is_no_smaller_stack(
     path.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(VolumeReadError, match=r"pages of it are missing, .*invalid page offset"):
         TiffSource(path)
+
+
+def test_a_channel_whose_file_is_missing_is_not_zeros(tmp_path: Path) -> None:
+    names = [f"m{channel}.ome.tif" for channel in range(2)]
+    planes = "".join(
+        f'<TiffData FirstC="{channel}" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{channel}</UUID></TiffData>'
+        for channel, name in enumerate(names)
+    )
+    for channel, name in enumerate(names):
+        text = (
+            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{channel}"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+            f'DimensionOrder="XYZCT" Type="uint16" SizeX="5" SizeY="4" SizeZ="1" SizeC="2" '
+            f'SizeT="1">{planes}</Pixels></Image></OME>'
+        )
+        voxels = np.full((4, 5), channel + 1, np.uint16)
+        tifffile.imwrite(tmp_path / name, voxels, description=text, metadata=None)
+    source = TiffSource(tmp_path / names[0])
+    assert source.read().max(axis=(1, 2, 3)).tolist() == [1, 2]
+    (tmp_path / names[1]).unlink()
+    with pytest.raises(VolumeReadError, match=r"pages of it are missing, .*m1\.ome\.tif"):
+        TiffSource(tmp_path / names[0])

@@ -403,6 +403,16 @@ def test_an_out_that_cannot_hold_the_batch_raises():
         )
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint16, torch.uint32, torch.uint64])
+def test_integers_of_every_dtype_are_stored_in_another(dtype):
+    sampler = make_sampler((8, 8, 8), 8)
+    out = np.zeros((1, 8, 8, 8), dtype=np.int16)
+    GridAggregator(sampler, out=out).add_batch(
+        torch.ones(1, 1, 8, 8, 8, dtype=torch.uint8).to(dtype), sampler.locations
+    )
+    assert (out == 1).all()
+
+
 @pytest.mark.parametrize("label", [256, -1])
 def test_labels_that_a_smaller_integer_cannot_hold_raise_and_nothing_is_written(label):
     sampler = make_sampler((8, 8, 8), 8)

@@ -49,10 +49,12 @@ class NibabelSource(VolumeSource):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
         image = self._load()
+        from nibabel.minc1 import Minc1Image  # that of the second version is derived from it
+
         self._image_class = type(image)
         check_numbers(self.path, np.dtype(image.get_data_dtype()))
         shape = tuple(int(n) for n in image.shape)
-        self._leads_with_channels = isinstance(image, _minc_class()) and len(shape) > 3
+        self._leads_with_channels = isinstance(image, Minc1Image) and len(shape) > 3
         if self._leads_with_channels:
             shape = (*shape[-3:], *shape[:-3])
         self.shape = _four_axes(self.path, shape)
@@ -108,12 +110,6 @@ class NibabelSource(VolumeSource):
                 raise
             except Exception as error:
                 raise _unreadable(self.path, error) from error
-
-
-def _minc_class() -> Any:
-    from nibabel.minc1 import Minc1Image  # that of the second version is derived from it
-
-    return Minc1Image
 
 
 def _is_packed(name: str) -> bool:

@@ -24,7 +24,7 @@ from voxloom.io._source import Array, Shape4, VolumeSource
 
 _SPATIAL: Final = "XYZ"
 _DEPTHS: Final = "ZIQ"
-_SIGNS_OF_LOSS: Final = ("invalid page offset", "issing data")
+_SIGNS_OF_LOSS: Final = ("invalid page offset", "missing data")
 _MOST_BYTES_PER_BYTE: Final = 20_000
 """No codec of TIFF that is in use for voxels packs more tightly than this."""
 
@@ -68,7 +68,7 @@ class TiffSource(VolumeSource):
         stamp = stamp_of(self.path)
         with decoding(self.path, "tifffile"), _listening() as said, _open(self.path) as file:
             series = _first_series(file)
-            lost = [text for text in said if any(sign in text for sign in _SIGNS_OF_LOSS)]
+            lost = [text for text in said if any(sign in text.lower() for sign in _SIGNS_OF_LOSS)]
             if lost or (file.is_ome and None in series.pages):
                 raise damaged(self.path, f"pages of it are missing, {'; '.join(lost)}")
             self._stored: tuple[int, ...] = tuple(int(n) for n in series.shape)

@@ -115,7 +115,7 @@ def peek_subjects(dataset: Any) -> list[Subject | None]:
     """Return the subjects unloaded, or None where the data set does not show them."""
     if hasattr(dataset, "dry_iter"):
         return list(dataset.dry_iter())
-    from torch.utils import data  # workers come here too, and need torch for nothing else
+    from torch.utils import data  # workers import this module, and need torch for nothing else
 
     if isinstance(dataset, data.Subset):
         shown = peek_subjects(dataset.dataset)
@@ -312,7 +312,7 @@ class SampledVisits:
     @property
     def _borrows(self) -> bool:
         """Whether the sampler is one of torch that may be given a generator, and was not."""
-        from torch.utils import data  # as above
+        from torch.utils import data  # workers come here too, and need torch for nothing else
 
         of_torch = data.RandomSampler, data.SubsetRandomSampler, data.WeightedRandomSampler
         return isinstance(self._sampler, of_torch) and self._sampler.generator is None

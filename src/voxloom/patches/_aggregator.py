@@ -318,7 +318,8 @@ def _check_range(batch: torch.Tensor, output: Output) -> None:
 
     if batch.dtype == output.dtype or not batch.numel() or not _counts(output.dtype):
         return
-    least, most = (int(end) for end in torch.aminmax(batch))
+    voxels = batch.numpy()  # torch finds no extremes of all integers
+    least, most = int(voxels.min()), int(voxels.max())
     limits = torch.iinfo(output.dtype)
     if least < limits.min or most > limits.max:
         raise AggregatorError(

@@ -327,10 +327,9 @@ def _in_range(voxels: Voxels, index: BlockIndex, part: Box) -> BlockIndex:
     with np.errstate(over="ignore"):
         total = index.total
     if np.isfinite(total):
-        if not 0 < total < _LEAST_TOTAL or mass.scale != 1.0:
+        if total == 0 or total >= _LEAST_TOTAL or mass.scale != 1.0:
             return index
-        (scaled,) = index_part(voxels, [replace(mass, scale=2.0**128)], part)
-        return scaled
+        return _scaled(voxels, mass, 2.0**128, part)
     boxes = (box for boxes in parts_of(voxels, part, BLOCK) for box in boxes)
     most = max(voxels[(slice(None), *box.slices)].max() for box in boxes)
     if mass.scale != 1.0 or not np.isfinite(most):
@@ -338,5 +337,9 @@ def _in_range(voxels: Voxels, index: BlockIndex, part: Box) -> BlockIndex:
             f"weights are 0 or more, and finite; {mass.name} holds {most}: clip it, or "
             "replace what is infinite, before sampling"
         )
-    (scaled,) = index_part(voxels, [replace(mass, scale=2.0**-64)], part)
-    return scaled
+    return _scaled(voxels, mass, 2.0**-64, part)
+
+
+def _scaled(voxels: Voxels, mass: Weights, scale: float, part: Box) -> BlockIndex:
+    (index,) = index_part(voxels, [replace(mass, scale=scale)], part)
+    return index

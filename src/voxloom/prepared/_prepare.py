@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -221,11 +221,11 @@ def _locked(root: Path) -> Iterator[None]:
     except ImportError:  # not on this system: two runs at once are the user's to avoid
         yield
         return
-    with ExitStack() as opened:
-        try:
-            file = opened.enter_context((root / _LOCK).open("w"))
-        except OSError as error:
-            raise _no_place(root, error) from error
+    try:
+        file = (root / _LOCK).open("w")
+    except OSError as error:
+        raise _no_place(root, error) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

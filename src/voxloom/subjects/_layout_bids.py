@@ -177,10 +177,10 @@ def _participants(top: Path) -> dict[Visit, dict[str, Any]]:
     if rows and "participant_id" not in rows[0]:
         raise LayoutError(f"{table} has no column 'participant_id'; it has {list(rows[0])}")
     found: dict[Visit, dict[str, Any]] = {}
-    subjects = Counter(_label(row["participant_id"], "sub-") for row in rows)
-    for row in rows:
-        subject = _label(row["participant_id"], "sub-")
-        has_rows_of_sessions = subjects[subject] > 1 and row.get("session_id")
+    subjects = [_label(row["participant_id"], "sub-") for row in rows]
+    count = Counter(subjects)
+    for subject, row in zip(subjects, rows, strict=True):
+        has_rows_of_sessions = count[subject] > 1 and row.get("session_id")
         session = _label(row["session_id"], "ses-") if has_rows_of_sessions else None
         if (subject, session) in found:
             raise LayoutError(

@@ -39,10 +39,11 @@ def read_nnunet(path: str | os.PathLike[str], section: str = "Tr") -> list[Subje
     folder = file.parent
     names = names_by_number(content, "channel_names", "modality")
     if not names:
-        raise LayoutError(f"{folder / 'dataset.json'} has no 'channel_names', so that the number "
-                          "of channels is unknown")  # fmt: skip
+        raise LayoutError(
+            f"{file} has no 'channel_names', so that the number of channels is unknown"
+        )
     if section == "Tr" and content.get("dataset"):
-        cases = _named_cases(content["dataset"], folder, names)
+        cases = _named_cases(content["dataset"], file, names)
     else:
         ending = str(content.get("file_ending", "")).lower().lstrip(".")
         cases = _found_cases(folder, section, names, ending and f".{ending}")
@@ -60,25 +61,21 @@ def _subject(case: str, files: dict[str, Any], channel_names: tuple[str, ...]) -
     return Subject(items)
 
 
-def _named_cases(entries: Any, folder: Path, names: dict[str, str]) -> dict[str, dict[str, Any]]:
+def _named_cases(entries: Any, file: Path, names: dict[str, str]) -> dict[str, dict[str, Any]]:
     if not isinstance(entries, dict):
-        raise LayoutError(
-            f"{folder / 'dataset.json'}: 'dataset' is an object of cases by name, got {entries!r}"
-        )
+        raise LayoutError(f"{file}: 'dataset' is an object of cases by name, got {entries!r}")
     cases = {}
     for case, entry in entries.items():
         if not isinstance(entry, dict) or not {"images", "label"} <= entry.keys():
             raise LayoutError(
-                f"{folder / 'dataset.json'}, case {case!r}: expected an object with 'images', a "
+                f"{file}, case {case!r}: expected an object with 'images', a "
                 f"list of {len(names)} paths, and 'label', a path; got {entry!r}"
             )
-        images = existing_files(entry["images"], folder, f"case {case!r}, images")
+        images = existing_files(entry["images"], file.parent, f"case {case!r}, images")
         count = len(images) if isinstance(images, list) else 1
         if count != len(names):
-            raise LayoutError(
-                f"{folder / 'dataset.json'}, case {case!r}: {count} files for the channels {names}"
-            )
-        label = existing_files(entry["label"], folder, f"case {case!r}, label")
+            raise LayoutError(f"{file}, case {case!r}: {count} files for the channels {names}")
+        label = existing_files(entry["label"], file.parent, f"case {case!r}, label")
         cases[spelled(case)] = {"image": images, "label": label}
     return cases
 
