@@ -17,19 +17,18 @@ from voxloom.loading._free_slots import FreeSlots
 from voxloom.loading._slots import SlotMemory
 
 
-def make(count: int, few: int) -> FreeSlots:
+def make(count: int) -> FreeSlots:
     memory = SlotMemory(count, shared=False)
     memory.reserve(64)
-    return FreeSlots(memory, few)
+    return FreeSlots(memory)
 
 
 @given(
     count=st.integers(1, 20),
-    few=st.integers(1, 30),
     steps=st.lists(st.tuples(st.booleans(), st.integers(0, 25)), max_size=30),
 )
-def test_each_slot_is_free_or_held(count: int, few: int, steps: list[tuple[bool, int]]) -> None:
-    slots, held = make(count, few), list[int]()
+def test_each_slot_is_free_or_held(count: int, steps: list[tuple[bool, int]]) -> None:
+    slots, held = make(count), list[int]()
     for takes, number in steps:
         if takes:
             found = min(number, slots.have(number))
@@ -41,11 +40,10 @@ def test_each_slot_is_free_or_held(count: int, few: int, steps: list[tuple[bool,
         assert sorted([*slots, *held]) == list(range(count))
         assert (slots.held, len(slots)) == (len(held), count - len(held))
         assert slots.is_out == (len(slots) == 0)
-        assert min(few, count) - slots.held <= slots.room <= len(slots)
 
 
 def test_slots_come_in_the_order_in_which_they_came_free() -> None:
-    slots = make(4, 4)
+    slots = make(4)
     slots.have(3)
     assert [slots.take() for _ in range(3)] == [0, 1, 2]
     slots.put(2, 0)
@@ -53,40 +51,11 @@ def test_slots_come_in_the_order_in_which_they_came_free() -> None:
     assert [slots.take() for _ in range(3)] == [2, 0, 3]
 
 
-def test_room_grows_where_somebody_waits_although_workers_had_a_long_rest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 0.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    slots = make(10, 4)
-
-    def rest(seconds: float) -> None:
-        nonlocal now
-        slots.note_rest(True)
-        slots.note_rest(True)
-        now += seconds
-        slots.note_rest(False)
-
-    rest(0.4)
-    now += 9
-    slots.note_rest(False)
-    slots.note_wait()
-    assert slots.room == 4
-    rest(0.6)
-    rest(0.1)
-    slots.note_wait()
-    slots.note_wait()
-    assert slots.room == 8
-    rest(60)
-    slots.note_wait()
-    assert slots.room == slots.few == 10
-
-
 def test_without_memory_there_are_as_many_as_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(size: int) -> None:
         raise MemoryError(f"{size} bytes are too many")
 
-    slots = make(5, 5)
+    slots = make(5)
     slots.have(2)
     with monkeypatch.context() as patched:
         patched.setattr(_slots, "check_room", refuse)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxloom.loading._jobs import jobs_from
+from voxloom.loading._jobs import Jobs
 from voxloom.loading._plan import EpochPlan, PlanOptions, plan_epoch
 
 counts = st.lists(st.integers(1, 7), min_size=1, max_size=9)
@@ -32,7 +32,7 @@ def test_jobs_cover_an_epoch_soonest_due_first(
         for place in range(start, len(plan.subjects))
     }
     before = -1
-    for job in jobs_from(
+    for job in Jobs(
         lambda epoch: plan_of(counts, max_length, epoch), 0, start, itertools.count(),
         at_hand.__contains__,
     ):  # fmt: skip

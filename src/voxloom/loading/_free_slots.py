@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Final, final
+from typing import final
 
 from voxloom.loading._slots import SlotMemory
-
-_REST_S: Final = 0.5  # a shorter one is no use for many patches
 
 
 @final
 class FreeSlots:
     """Slots that are open and free, then those that may be opened.
 
-    Whatever must wait in memory gets slots up to the bound. Patches that could as well be made
-    later, as they are due, are content with what is free and with `few`, which become more where
-    somebody waits although workers had long had nothing to do.
-
     Parameters
     ----------
     memory : SlotMemory
         Where the slots are.
-    few : int
-        So many are opened for patches that could be made later.
     """
 
-    def __init__(self, memory: SlotMemory, few: int) -> None:
-        self._memory, self._few = memory, few
+    def __init__(self, memory: SlotMemory) -> None:
+        self._memory = memory
         # In the order in which they came free: then the same ones lie in one batch again and again.
         self._free: deque[int] = deque()
-        self._is_refused = self._had_rest = False
-        self._rests_since: float | None = None
+        self._is_refused = False
 
     def __len__(self) -> int:
         return self._memory.count - self.held
@@ -46,16 +36,6 @@ class FreeSlots:
     def held(self) -> int:
         """How many slots are not free."""
         return self._memory.num_open - len(self._free)
-
-    @property
-    def few(self) -> int:
-        """How many are opened for patches that could be made later."""
-        return min(self._few, self._memory.count)
-
-    @property
-    def room(self) -> int:
-        """How many more patches may be made that could be made later."""
-        return len(self._free) + max(0, self.few - self._memory.num_open)
 
     @property
     def is_out(self) -> bool:
@@ -84,17 +64,3 @@ class FreeSlots:
     def put(self, *slots: int) -> None:
         """Take slots back."""
         self._free.extend(slots)
-
-    def note_rest(self, rests: bool) -> None:
-        """Note whether all workers rest for want of room."""
-        now, since = time.monotonic(), self._rests_since
-        if rests and since is None:
-            self._rests_since = now
-        elif not rests and since is not None:
-            self._had_rest |= now - since > _REST_S
-            self._rests_since = None
-
-    def note_wait(self) -> None:
-        """Note that somebody waits for a patch: where workers had a long rest, room grows."""
-        if self._had_rest:
-            self._few, self._had_rest = 2 * self._few, False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Iterator
+from typing import final
 
 import numpy as np
 
@@ -12,21 +13,56 @@ from voxloom.loading._plan import EpochPlan, renumber
 from voxloom.loading._work import Job, Pairs
 
 
-def jobs_from(
-    plan: Callable[[int], EpochPlan],
-    epoch: int,
-    place: int,
-    numbers: Iterator[int],
-    is_at_hand: Callable[[int], bool],
-) -> Iterator[Job]:
-    """Yield the jobs of all epochs from a place on, soonest due first.
+@final
+class Jobs:
+    """The jobs of all epochs from a place on, soonest due first.
 
     A subject that is at hand when its turn comes gives a job for each patch.
+
+    Parameters
+    ----------
+    plan : callable
+        ``plan(epoch)`` returns the plan of an epoch.
+    epoch, place : int
+        Where they begin.
+    numbers : iterator of int
+        Gives each job its number.
+    is_at_hand : callable
+        Tells whether a patch of a subject can be cut without decoding a volume.
     """
-    while True:
-        for subject, pairs in _split(_residencies(plan(epoch), place), is_at_hand):
-            yield Job(next(numbers), subject, epoch, pairs)
-        epoch, place = epoch + 1, 0
+
+    def __init__(
+        self,
+        plan: Callable[[int], EpochPlan],
+        epoch: int,
+        place: int,
+        numbers: Iterator[int],
+        is_at_hand: Callable[[int], bool],
+    ) -> None:
+        self._plan, self._numbers, self._is_at_hand = plan, numbers, is_at_hand
+        self._starts = {epoch: 0}
+        self._jobs = self._generate(epoch, place)
+
+    def __iter__(self) -> Iterator[Job]:
+        return self
+
+    def __next__(self) -> Job:
+        return next(self._jobs)
+
+    def place_after(self, key: tuple[int, int], count: int, epoch: int) -> int:
+        """Return which place of an epoch is due `count` patches after an epoch and place.
+
+        It may lie before or after that epoch. No epoch may be later than that of the last job.
+        """
+        return self._starts[key[0]] + key[1] + count - self._starts[epoch]
+
+    def _generate(self, epoch: int, place: int) -> Iterator[Job]:
+        while True:
+            plan = self._plan(epoch)
+            self._starts[epoch + 1] = self._starts[epoch] + len(plan)
+            for subject, pairs in _split(_residencies(plan, place), self._is_at_hand):
+                yield Job(next(self._numbers), subject, epoch, pairs)
+            epoch, place = epoch + 1, 0
 
 
 def _residencies(plan: EpochPlan, start: int) -> Iterator[tuple[int, Pairs]]:

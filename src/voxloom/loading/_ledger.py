@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -10,8 +9,10 @@ from itertools import chain, count
 from typing import Final
 
 from voxloom._errors import QueueError, QueueMemoryError
+from voxloom.loading._ahead import Ahead
 from voxloom.loading._free_slots import FreeSlots
-from voxloom.loading._jobs import jobs_from
+from voxloom.loading._jobs import Jobs
+from voxloom.loading._lacking import Lacking
 from voxloom.loading._memory import pretty
 from voxloom.loading._memory_cache import StoredVolumes
 from voxloom.loading._messages import Began, Command, Cut, Drop, Executor, Finished, Open
@@ -29,21 +30,15 @@ _JOB: Final = _ROOM // 2
 # A worker that had the subject of a single patch may have so much more to do than another, and
 # still gets it: a worker that had not would have to open the subject first.
 _OPENING: Final = 16
-# So many patches are asked of a job at once that questions and reports fit in a pipe: else the
-# two ends could wait for each other to read.
-_MOST_ASKED: Final = 500
 # Of the places of a job, so many are told when it is opened: a worker looks at the first patch that
 # can be made. As many as a long queue holds would not fit in a pipe.
 _MOST_TOLD: Final = 64
 # Slots are given out by such shares of all, so that a worker is not asked patch by patch.
 _SHARE: Final = 8
-# So many single patches for each worker are made ahead, to begin with.
-_AHEAD: Final = 16
+# So many patches that could be made at any time are made ahead for each worker, to begin with.
+_AHEAD: Final = 8
 # They are given out by such shares.
-_SHARE_AHEAD: Final = 4
-# Until its subject is open, a job has slots for so many bytes: to write them takes a worker longer
-# than to hear of the others.
-_PROMISED_BYTES: Final = 4 << 20
+_SHARE_AHEAD: Final = 2
 
 
 class Ledger:
@@ -86,9 +81,10 @@ class Ledger:
         self._stored: dict[int, StoredVolumes] = {}
         self._openers: dict[int, set[int]] = {}
         self._numbers = count()
-        self._slots = FreeSlots(memory, _AHEAD * executor.num_workers)
-        self._pending: deque[Running] = deque()
-        self._jobs: Iterator[Job] = iter(())
+        self._slots = FreeSlots(memory)
+        self._ahead = Ahead(_AHEAD * executor.num_workers, memory.count)
+        self._lacking = Lacking(self._slots, self._is_at_hand)
+        self._jobs = Jobs(plan, 0, 0, self._numbers, self._is_at_hand)
         self._next: Job | None = None
         self._loads: list[int] = []
         self._due = (0, 0)
@@ -121,7 +117,7 @@ class Ledger:
         for key in [key for key in self.ready if afresh or key < self._due]:
             self._slots.put(self.ready.pop(key).slot)
         if afresh or self._next is None or self._next.epoch < epoch:
-            self._jobs = jobs_from(self._plan, epoch, place, self._numbers, self._is_at_hand)
+            self._jobs = Jobs(self._plan, epoch, place, self._numbers, self._is_at_hand)
             self._next = next(self._jobs)
         while (self._next.epoch, self._next.places[-1][0]) < self._due:
             self._next = next(self._jobs)
@@ -202,8 +198,7 @@ class Ledger:
         """Forget a job that no worker will report on again."""
         self._slots.put(*(slot for _, _, slot in running.waiting.values()))
         self.running.pop(running.job.number, None)
-        if running in self._pending:
-            self._pending.remove(running)
+        self._lacking.discard(running)
 
     def run_again(
         self,
@@ -251,11 +246,10 @@ class Ledger:
         QueueMemoryError
             If somebody waits, and there is no memory for a slot.
         """
-        is_one_of_many = self._next_is_one_of_many
         if eager:
-            self._slots.note_wait()
-        self._slots.note_rest(is_one_of_many and not self._slots.room and not self.running)
-        opens = not is_one_of_many or self._pays(eager=eager)
+            self._ahead.note_wait()
+        self._ahead.note_rest(not self._wants_next and not self.running)
+        opens = self._wants_next and self._pays(eager=eager)
         if not opens and self._next_grant() is None:
             return  # as after most reports and batches, where each patch is a job
         self._loads = self._count_loads()
@@ -279,18 +273,13 @@ class Ledger:
             return
         running.unwanted = True
         self._executor.send(running.worker, Drop(running.job.number))
-        if running in self._pending:
-            self._pending.remove(running)
+        self._lacking.discard(running)
         self._forget_if_done(running)
 
     def _assign(self) -> bool:
         """Give the next job to a worker that has room. Tell whether one had."""
-        # Whoever is pending will take one at least.
-        has_room = self._slots.room > len(self._pending) or not self._next_is_one_of_many
-        if not has_room and self._has_slot(self._due):
-            return False
         job = self._next
-        worker = None if job is None else self._worker_for(job)
+        worker = self._worker_for(job) if job is not None and self._wants_next else None
         if job is None or worker is None:
             return False
         running = Running(job, worker, asked=job)
@@ -298,7 +287,7 @@ class Ledger:
         self.running[job.number] = running
         self._openers.setdefault(job.subject, set()).add(worker)
         self._loads[worker] += self._load(running)
-        self._pending.append(running)
+        self._lacking.add(running)
         self._send_later(worker, self._open(running))
         self._next = self._next_job()
         return True
@@ -313,15 +302,30 @@ class Ledger:
         except Exception:
             return None
 
+    @property
+    def _wants_next(self) -> bool:
+        """Whether there is a next job to give out: a single patch only if it is due soon."""
+        return self._next is not None and (not self._next_is_one_of_many or self._room > 0)
+
+    @property
+    def _room(self) -> int:
+        """How many patches, from the next job on, are due soon."""
+        assert self._next is not None
+        return self._end_of_soon(self._next.epoch) - self._next.places[0][0]
+
+    def _end_of_soon(self, epoch: int) -> int:
+        """Return the place of an epoch before which patches are made that could be made later."""
+        return self._jobs.place_after(self._due, self._ahead.count, epoch)
+
     def _pays(self, *, eager: bool) -> bool:
-        """Tell whether jobs of one patch should be given out: many in one message, if nobody waits.
+        """Tell whether jobs should be given out: of single patches many at once, if nobody waits.
 
         They get slots in the order in which they are due: as long as the one that is due has a
         slot, nobody waits for the others to get theirs.
         """
-        if eager and not self._has_slot(self._due):
+        if not self._next_is_one_of_many or (eager and not self._has_slot(self._due)):
             return True
-        return self._slots.room >= self._slots.few // _SHARE_AHEAD
+        return self._room >= self._ahead.count // _SHARE_AHEAD
 
     def _count_loads(self) -> list[int]:
         """Return how much room the jobs of each worker take."""
@@ -331,6 +335,8 @@ class Ledger:
         return loads
 
     def _load(self, running: Running) -> int:
+        if self._lacking.has_promise(running):
+            return 1
         if not running.is_granted and not running.unwanted:
             return _ROOM
         return 1 if self._is_single(running.job) else _JOB
@@ -352,7 +358,7 @@ class Ledger:
 
     def _has_slot(self, key: tuple[int, int]) -> bool:
         """Tell whether all patches that are due up to a place have slots."""
-        waiting = [(running.job, running.granted) for running in self._pending]
+        waiting = [(running.job, running.granted) for running in self._lacking]
         if self._next is not None:
             waiting.append((self._next, 0))
         return all((job.epoch, job.places[granted][0]) > key for job, granted in waiting)
@@ -389,35 +395,21 @@ class Ledger:
         free = self._slots.have(wanted)
         if not free or (free < min(wanted, self._memory.count // _SHARE) and not eager):
             return False
-        fin = running.granted + min(wanted, free)
+        fin, load = running.granted + min(wanted, free), self._load(running)
         places = running.job.places[running.granted : fin]
         grants = [(place, patch, self._slots.take()) for place, patch in places]
         running.granted += len(grants)
         running.waiting.update((grant[0], grant) for grant in grants)
         if running.is_granted:
-            self._pending.remove(running)
-            self._loads[running.worker] += self._load(running) - _ROOM
+            self._lacking.discard(running)
+            self._loads[running.worker] += self._load(running) - load
         self._send_later(running.worker, self._cut(running, grants))
         return True
 
     def _next_grant(self) -> tuple[Running, int] | None:
-        """Return which pending job should have slots now, and how many.
-
-        Where its subject is not open yet that is a part; others may have theirs meanwhile, if all
-        before them still can get what they lack.
-        """
-        if not self._memory.slot_bytes or self._slots.is_out:
-            return None
-        owed, part = 0, 1 + _PROMISED_BYTES // self._memory.slot_bytes
-        for running in self._pending:
-            lacking = len(running.job.places) - running.granted
-            wanted = min(lacking, _MOST_ASKED - len(running.waiting), len(self._slots) - owed)
-            if running.outline is None:
-                wanted = min(wanted, part - running.granted)
-            if wanted > 0:
-                return running, wanted
-            owed += lacking
-        return None
+        """Return which job should have slots now, and how many."""
+        slot_bytes = self._memory.slot_bytes
+        return self._lacking.next(self._end_of_soon, slot_bytes) if slot_bytes else None
 
     def _open(self, running: Running) -> Open:
         """Return the command to open a subject; the first one asks to keep its volumes."""

@@ -59,6 +59,15 @@ class Running:
         return self.granted == len(self.job.places)
 
     @property
+    def num_lacking(self) -> int:
+        """How many of its places have no slots yet."""
+        return len(self.job.places) - self.granted
+
+    def num_lacking_before(self, end: int) -> int:
+        """Return how many places before that one have no slots yet."""
+        return sum(place < end for place, _ in self.job.places[self.granted :])
+
+    @property
     def is_busy(self) -> bool:
         """Whether its worker has something to do for it, and does not wait for slots."""
         return self.outline is None or bool(self.waiting)
