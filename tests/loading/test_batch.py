@@ -85,25 +85,39 @@ def test_metadata_of_every_kind_is_collated(make_queue: MakeQueue) -> None:
     assert batch["t1"]["type"] == ["intensity"] * 3
 
 
-@pytest.mark.parametrize(
-    ("voxels", "message"),
-    [
-        (np.zeros((2, 8, 8, 8), dtype=np.float32), "shape"),
-        (np.zeros((1, 8, 8, 8), dtype=np.int16), "dtype"),
-    ],
-    ids=["channels", "dtype"],
-)
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_subjects_that_do_not_stack_are_named(
-    make_queue: MakeQueue, voxels: Any, message: str, num_workers: int
-) -> None:
-    subjects = [*changing.make_subjects(3), Subject(t1=ScalarImage(tensor=voxels), number=3)]
+def test_subjects_that_do_not_stack_are_named(make_queue: MakeQueue, num_workers: int) -> None:
+    two = ScalarImage(tensor=np.zeros((2, 8, 8, 8), dtype=np.float32))
+    subjects = [*changing.make_subjects(3), Subject(t1=two, number=3)]
     queue = make_queue(subjects=subjects, max_length=2, num_workers=num_workers)
-    with pytest.raises(ValueError, match=f"'t1' has .*{message}.* one number of channels") as error:
+    with pytest.raises(ValueError, match="'t1' has shape .* one number of channels") as error:
         list(queue.batches(6))
     numbers = [patch.number for patch in queue]  # the error holds no slot, though it is held
     assert sorted(numbers) == sorted([0, 1, 2, 3] * 3)
     del error
+
+
+@pytest.mark.parametrize("options", [{}, {"zero_copy": True}, {"device": "cpu"}], ids=str)
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("patch_size", [4, 32])  # some are of whole pages, and not copied
+def test_images_of_several_dtypes_are_promoted_as_a_dataloader_does(
+    make_queue: MakeQueue, options: dict[str, Any], num_workers: int, patch_size: int
+) -> None:
+    rng = np.random.default_rng(0)
+    subjects = [
+        Subject(
+            t1=ScalarImage(tensor=rng.integers(0, 99, (1, 36, 36, 36)).astype(dtype)), number=number
+        )
+        for number, dtype in enumerate(["int16", "uint16", "float32", "int16", "uint8"])
+    ]
+    given = {"subjects": subjects, "patch_size": patch_size, "num_workers": num_workers}
+    expected = list(DataLoader(make_queue(**given), batch_size=4))
+    batches = make_queue(**given).batches(4, **options)
+    for batch, like in zip(batches, expected, strict=True):
+        assert batch["t1"]["data"].dtype == like["t1"]["data"].dtype
+        assert torch.equal(batch["t1"]["data"], like["t1"]["data"])
+    assert {like["t1"]["data"].dtype for like in expected} >= {torch.float32}
+    assert len({like["t1"]["data"].dtype for like in expected}) > 1
 
 
 def test_subjects_with_different_items_are_named(make_queue: MakeQueue) -> None:

@@ -151,6 +151,21 @@ def test_patches_in_every_order_give_the_batches_of_those_that_workers_turn(
     assert {"C", "F"} <= set("".join(turned))  # some came as they lie, and none was asked twice
 
 
+def test_images_of_several_dtypes_are_promoted_as_they_lie(
+    make_queue: MakeQueue, stored: list[Subject], turned: list[str]
+) -> None:
+    whole = [Subject(t1=subject["seg"]) for subject in stored[:3]]
+    real = [Subject(t1=subject["t2"]) for subject in stored[3:]]
+    settings = {"subjects": whole + real, "sampler": UniformSampler(PATCH)}
+    expected = [batch["t1"]["data"] for batch in make_queue(**settings).batches(4)]
+    found = make_queue(**settings, num_workers=1).batches(4, device="cpu")
+    for voxels, batch in zip(expected, found, strict=True):
+        assert voxels.dtype == batch["t1"]["data"].dtype
+        assert torch.equal(voxels, batch["t1"]["data"])
+    assert {"C", "F"} <= set("".join(turned))
+    assert {voxels.dtype for voxels in expected} >= {torch.float32}
+
+
 def test_workers_leave_patches_of_niftis_as_they_lie(
     make_queue: MakeQueue, stored: list[Subject], turned: list[str]
 ) -> None:

@@ -74,7 +74,7 @@ class BatchBuilder:
         Raises
         ------
         SubjectError
-            If it has other items than the first, or images of another shape or dtype.
+            If it has other items than the first, or images of another shape.
         """
         start, index = time.perf_counter(), len(self._outlines)
         if not self._outlines:
@@ -111,12 +111,11 @@ def _check_alike(first: Subject, layout: Layout, patch: Patch) -> None:
     known = {field.name: field for field in layout.fields}
     for field in patch.layout.fields:
         before = known[field.name]
-        if field.shape != before.shape or field.dtype != before.dtype:
+        if field.shape != before.shape:
             raise SubjectError(
-                f"image {field.name!r} has shape {field.shape} and dtype "
-                f"{np.dtype(field.dtype)} in a patch of {patch.outline.describe()}, but "
-                f"{before.shape} and {np.dtype(before.dtype)} earlier in the batch; give it one "
-                f"number of channels and one dtype in every subject, for example by a transform"
+                f"image {field.name!r} has shape {field.shape} in a patch of "
+                f"{patch.outline.describe()}, but {before.shape} earlier in the batch; give it "
+                f"one number of channels in every subject, for example by a transform"
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -38,9 +38,8 @@ class CopiedVoxels:
     """
 
     def __init__(self, size: int, *, without: Collection[str] = ()) -> None:
-        self._size, self._without = size, without
-        self._tensors: dict[str, torch.Tensor] = {}
-        self._rooms: dict[str, Array] = {}
+        self._without = without
+        self._rooms = _Rooms(size)
         self._count = 0
 
     def add(self, patch: Patch) -> None:
@@ -48,18 +47,12 @@ class CopiedVoxels:
         if len(self._without) < len(patch.layout.fields):
             for name, array in patch.voxels.items():
                 if name not in self._without:
-                    np.copyto(self._room(name, array)[self._count], array)
+                    np.copyto(self._rooms.of(name, self._count, array), array)
         self._count += 1
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the voxels by the name of the image."""
-        return self._tensors
-
-    def _room(self, name: str, array: Array) -> Array:
-        if name not in self._rooms:
-            self._tensors[name] = _room(array, self._size)
-            self._rooms[name] = self._tensors[name].numpy()
-        return self._rooms[name]
+        return self._rooms.tensors
 
 
 class UnturnedVoxels:
@@ -74,8 +67,7 @@ class UnturnedVoxels:
     """
 
     def __init__(self, size: int, *, pinned: bool) -> None:
-        self._size, self._pinned = size, pinned
-        self._tensors: dict[str, torch.Tensor] = {}
+        self._rooms = _Rooms(size, pinned=pinned)
         self._orders: defaultdict[str, str] = defaultdict(str)
         self._count = 0
 
@@ -84,9 +76,7 @@ class UnturnedVoxels:
         arrays = patch.voxels
         for field in patch.layout.fields:
             array = arrays[field.name]
-            if field.name not in self._tensors:
-                self._tensors[field.name] = _room(array, self._size, self._pinned)
-            room = self._tensors[field.name][self._count].numpy()
+            room = self._rooms.of(field.name, self._count, array)
             np.copyto(in_order(room, field.order), array)
             self._orders[field.name] += field.order
         self._count += 1
@@ -94,7 +84,8 @@ class UnturnedVoxels:
     def tensors(self) -> Mapping[str, Unturned]:
         """Return the voxels by the name of the image, with the order of each patch."""
         return {
-            name: Unturned(tensor, self._orders[name]) for name, tensor in self._tensors.items()
+            name: Unturned(tensor, self._orders[name])
+            for name, tensor in self._rooms.tensors.items()
         }
 
 
@@ -179,9 +170,50 @@ class ShownVoxels:
         return self._tensors
 
 
-def _room(array: Array, size: int, pinned: bool = False) -> torch.Tensor:
-    shape = (size, *array.shape)
+class _Rooms:
+    """Memory for the images of a batch. Where patches differ in dtype, it takes all of them.
+
+    That is the dtype to which `numpy.stack` promotes them.
+
+    Parameters
+    ----------
+    size : int
+        Number of patches.
+    pinned : bool
+        Whether it is page-locked.
+
+    Attributes
+    ----------
+    tensors : dict of tensor
+        By the name of the image, ``(B, C, w, h, d)``.
+    """
+
+    def __init__(self, size: int, *, pinned: bool = False) -> None:
+        self._size, self._pinned = size, pinned
+        self._dtypes: defaultdict[str, list[np.dtype[Any]]] = defaultdict(list)
+        self._arrays: dict[str, Array] = {}
+        self.tensors: dict[str, torch.Tensor] = {}
+
+    def of(self, name: str, number: int, array: Array) -> Array:
+        """Return where one patch of an image goes; those before it are there."""
+        known = self._dtypes[name]
+        if array.dtype not in known:
+            known.append(array.dtype)
+            self._make(name, number, (self._size, *array.shape), np.result_type(*known))
+        return self._arrays[name][number]
+
+    def _make(self, name: str, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        before = self._arrays.get(name)
+        if before is not None and before.dtype == dtype:
+            return
+        self.tensors[name] = _empty(shape, dtype, pinned=self._pinned)
+        self._arrays[name] = self.tensors[name].numpy()
+        if before is not None:
+            np.copyto(self._arrays[name][:number], before[:number])
+
+
+def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], *, pinned: bool) -> torch.Tensor:
     if not pinned:  # NumPy asks for huge pages: filling torch's own costs half as much again
-        return torch.from_numpy(np.empty(shape, array.dtype))
-    dtype = torch.from_numpy(np.empty(0, dtype=array.dtype)).dtype
-    return torch.empty(shape, dtype=dtype, pin_memory=True)
+        return torch.from_numpy(np.empty(shape, dtype))
+    pinnable = torch.from_numpy(np.empty(0, dtype=dtype)).dtype
+    return torch.empty(shape, dtype=pinnable, pin_memory=True)
