@@ -90,7 +90,7 @@ def test_subjects_that_do_not_stack_are_named(make_queue: MakeQueue, num_workers
     two = ScalarImage(tensor=np.zeros((2, 8, 8, 8), dtype=np.float32))
     subjects = [*changing.make_subjects(3), Subject(t1=two, number=3)]
     queue = make_queue(subjects=subjects, max_length=2, num_workers=num_workers)
-    with pytest.raises(ValueError, match="'t1' has shape .* one number of channels") as error:
+    with pytest.raises(ValueError, match=r"'t1' has shape .* one number of channels") as error:
         list(queue.batches(6))
     numbers = [patch.number for patch in queue]  # the error holds no slot, though it is held
     assert sorted(numbers) == sorted([0, 1, 2, 3] * 3)
