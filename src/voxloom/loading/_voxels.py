@@ -200,7 +200,8 @@ class _Rooms:
         if array.dtype not in known:
             known.append(array.dtype)
             self._make(name, number, (self._size, *array.shape), np.result_type(*known))
-        return self._arrays[name][number]
+        room: Array = self._arrays[name][number]
+        return room
 
     def _make(self, name: str, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         before = self._arrays.get(name)
