@@ -286,6 +286,13 @@ def test_means_of_whole_numbers_are_whole_in_an_array_of_integers(
     assert (np.asarray(out[:]) == 3).all()
 
 
+@pytest.mark.parametrize("value", [300, -1, float("nan"), float("inf")])
+def test_what_an_array_of_integers_cannot_hold_is_refused(image: ScalarImage, value: float) -> None:
+    out = np.zeros(image.shape, np.uint8)
+    with pytest.raises(InferenceError, match=f"uint8, which holds 0 to 255; .* {value:g} to"):
+        infer(lambda x: torch.full_like(x, value), image, 8, out=out)
+
+
 def test_a_network_may_change_its_input_and_give_the_same_memory_again(image: ScalarImage) -> None:
     memory: dict[Any, torch.Tensor] = {}
 

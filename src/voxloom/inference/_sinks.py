@@ -145,6 +145,7 @@ class ArraySink:
             is_tensor = hasattr(self._array, "detach")
             if not _holds_fractions(self._array.dtype):  # a mean of ones may be 0.9999999
                 slab = slab.round() if slab.is_floating_point() else slab
+                _check_range(as_array(slab), self._array.dtype)
             self._array[tuple(place)] = slab if is_tensor else as_array(slab)
         else:
             _bring(slab, self._array[tuple(place)])
@@ -259,6 +260,19 @@ def _holds_fractions(dtype: Any) -> bool:
     if hasattr(dtype, "is_floating_point"):
         return bool(dtype.is_floating_point or dtype.is_complex)
     return np.dtype(dtype).kind in "fc"
+
+
+def _check_range(voxels: Array, dtype: Any) -> None:
+    """Refuse what would become other numbers in an array of integers."""
+    name = str(dtype).removeprefix("torch.")
+    if name == "bool" or not voxels.size:
+        return
+    limits, least, most = np.iinfo(name), voxels.min(), voxels.max()
+    if not (limits.min <= least and most <= limits.max):  # nor is what is no number
+        raise InferenceError(
+            f"out has dtype {name}, which holds {limits.min} to {limits.max}; the network returns "
+            f"{least:g} to {most:g}; give another out"
+        )
 
 
 def as_array(slab: torch.Tensor) -> Array:
