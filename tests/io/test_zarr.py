@@ -182,3 +182,40 @@ def write_array(folder: Path, voxels: Any, codec: str) -> str:
     )  # fmt: skip
     stored[...] = voxels
     return str(folder)
+
+
+@pytest.mark.parametrize("names", [["lz4"], ["lzma"], ["delta", "zstd"], ["shuffle", "blosc"]])
+def test_what_only_zarr_python_decodes_is_read_through_it(tmp_path: Path, names: list[str]) -> None:
+    known = {"delta": {"dtype": "<i2"}, "shuffle": {"elementsize": 2}}
+    *filters, last = (numcodecs.get_codec({"id": name, **known.get(name, {})}) for name in names)
+    stored = zarr.create_array(
+        tmp_path / "a.zarr", shape=PLAIN.shape, chunks=(2, 3, 4), dtype="int16", zarr_format=2,
+        compressors=last, filters=filters or None,
+    )  # fmt: skip
+    stored[...] = PLAIN
+    source = open_volume(tmp_path / "a.zarr")
+    check_reader(source)
+    np.testing.assert_array_equal(source.read()[0], PLAIN)
+    chunk = tmp_path / "a.zarr" / "0.0.0"
+    chunk.write_bytes(chunk.read_bytes()[:7])
+    with pytest.raises(VolumeReadError, match="zarr cannot read it"):
+        source.read()
+
+
+def test_pickled_chunks_are_refused(tmp_path: Path) -> None:
+    path = write_array(tmp_path / "a.zarr", PLAIN, "zstd")
+    metadata = json.loads((tmp_path / "a.zarr" / ".zarray").read_text())
+    metadata["filters"] = [{"id": "pickle", "protocol": 5}]
+    (tmp_path / "a.zarr" / ".zarray").write_text(json.dumps(metadata))
+    with pytest.raises(UnknownFormatError, match="its chunks are pickled"):
+        open_volume(path)
+
+
+@pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3")
+def test_codecs_inside_a_shard_that_only_zarr_python_decodes(tmp_path: Path) -> None:
+    stored = zarr.create_array(
+        tmp_path / "a.zarr", shape=PLAIN.shape, chunks=(2, 5, 3), shards=(4, 5, 6), dtype="int16",
+        compressors={"name": "numcodecs.lz4", "configuration": {}},
+    )  # fmt: skip
+    stored[...] = PLAIN
+    np.testing.assert_array_equal(open_volume(tmp_path / "a.zarr").read()[0], PLAIN)

@@ -19,6 +19,10 @@ _CACHE_BYTES: Final = 32 << 20
 
 _OPEN_ARRAYS: Final = 256
 _USED_IN: Final[set[int]] = set()
+_STEPS: Final = {
+    2: frozenset({"blosc", "bz2", "gzip", "zlib", "zstd"}),
+    3: frozenset({"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "zstd"}),
+}
 _RETRIES: Final = {
     "max_retries": MOST_RETRIES,
     "initial_delay": f"{RETRY_FIRST_S}s",
@@ -42,6 +46,11 @@ def is_usable() -> bool:
     Its threads are not there then, and it ends the process.
     """
     return _is_installed() and _USED_IN.issubset({os.getpid()})
+
+
+def decodes(version: int, steps: frozenset[str]) -> bool:
+    """Tell whether it knows all that the chunks of an array are encoded by."""
+    return steps <= _STEPS[version]
 
 
 def read_array(url: str, version: int, stamp: str, places: tuple[slice, ...]) -> Array:

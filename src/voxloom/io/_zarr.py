@@ -106,7 +106,7 @@ class ZarrSource(VolumeSource):
         if array.codec is not None and not _is_remote(array.path):
             with reading(array.path):
                 return read_chunks(array, places)
-        if _tensorstore.is_usable():
+        if _tensorstore.is_usable() and _tensorstore.decodes(array.version, array.steps):
             with decoding(array.path, "tensorstore"):
                 return _tensorstore.read_array(array.path, array.version, array.stamp, places)
         with decoding(array.path, "zarr"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -40,6 +40,8 @@ class ZarrArray:
         What chunks that are not there hold.
     codec : str or None
         ``'raw'``, ``'blosc'``, ``'zstd'``, or None for what only a library decodes.
+    steps : frozenset of str
+        The names of all that chunks are encoded by; filters of version 2 are called so.
     key_prefix, separator : str
         How the keys of chunks are made.
     axes : tuple of str, or None
@@ -63,6 +65,7 @@ class ZarrArray:
     separator: str
     axes: tuple[str, ...] | None
     attributes: dict[str, Any]
+    steps: frozenset[str] = frozenset()
     stamp: str = ""
 
     @property
@@ -92,7 +95,7 @@ def parse_array(path: str, metadata: Mapping[str, Any], attributes: Mapping[str,
     VolumeReadError
         If they contradict themselves.
     UnknownFormatError
-        If the elements are not plain numbers.
+        If the elements are not plain numbers, or pickled.
     """
     with decoding(path, "the Zarr reader"):
         version = metadata["zarr_format"]
@@ -111,6 +114,8 @@ def _check(array: ZarrArray) -> None:
         raise damaged(
             array.path, f"shape {array.shape} and chunks {array.chunks} are not those of an array"
         )
+    if any("pickle" in step for step in array.steps):  # zarr-python would run what it says
+        raise UnknownFormatError(f"{array.path}: its chunks are pickled; write it anew without")
     if math.prod(array.shape) * array.dtype.itemsize >= 2**62:
         raise damaged(array.path, f"shape {array.shape} is larger than any storage")
     if any(outer % inner for outer, inner in zip(array.shard, array.chunks, strict=True)):
@@ -127,8 +132,10 @@ def _parse_2(path: str, metadata: Mapping[str, Any], attributes: Mapping[str, An
     check_numbers(path, dtype)
     chunks = tuple(metadata["chunks"])
     compressor = metadata.get("compressor")
-    plain = not metadata.get("filters") and metadata.get("order", "C") == "C"
+    filters = metadata.get("filters") or ()
+    plain = not filters and metadata.get("order", "C") == "C"
     codec = "raw" if compressor is None else _known(compressor["id"])
+    steps = {f"{step['id']} filter" for step in filters}
     return ZarrArray(
         path=path,
         version=2,
@@ -143,6 +150,7 @@ def _parse_2(path: str, metadata: Mapping[str, Any], attributes: Mapping[str, An
         separator=str(metadata.get("dimension_separator", ".")),
         axes=_names(attributes.get("_ARRAY_DIMENSIONS")),
         attributes=dict(attributes),
+        steps=frozenset(steps if compressor is None else steps | {compressor["id"]}),
     )
 
 
@@ -176,7 +184,17 @@ def _parse_3(path: str, metadata: Mapping[str, Any]) -> ZarrArray:
         separator=str(options.get("separator", "/" if default else ".")),
         axes=_names(metadata.get("dimension_names")),
         attributes=dict(metadata.get("attributes", {})),
+        steps=frozenset(_steps_3(metadata["codecs"])),
     )
+
+
+def _steps_3(codecs: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the names of codecs, and of those of the chunks and the index of a shard."""
+    for codec in codecs:
+        yield codec["name"]
+        if codec["name"] == "sharding_indexed":
+            inner = codec["configuration"]
+            yield from _steps_3([*inner["codecs"], *inner["index_codecs"]])
 
 
 def _codec_3(codecs: list[dict[str, Any]]) -> tuple[str | None, bool]:

@@ -1,4 +1,4 @@
-"""Zarr arrays through zarr-python, where tensorstore is not installed."""
+"""Zarr arrays through zarr-python: where there is no tensorstore, or it lacks a codec."""
 
 from __future__ import annotations
 
