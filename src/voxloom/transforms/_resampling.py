@@ -12,7 +12,7 @@ from voxloom._errors import TransformError
 from voxloom._extras import import_extra
 from voxloom.geometry import Affine, Shape3, Space
 from voxloom.io import Array
-from voxloom.subjects import LABEL, Image, Subject
+from voxloom.subjects import LABEL, SAMPLING_MAP, Image, Subject
 
 Target = float | Sequence[float] | str | Image | Space
 
@@ -32,8 +32,9 @@ def resample(subject: Subject, target: Target, *, order: int = 1, fill: float = 
         voxels is what covers it best; or the grid to resample to: that of the image of this
         name, of an image, or a space.
     order : int
-        Degree of the splines for intensities and sampling maps, 0 to 5; 1 is linear. Label
-        maps take the nearest voxel and keep their dtype; integers become float32 otherwise.
+        Degree of the splines for intensities, 0 to 5; 1 is linear. Sampling maps take no higher
+        one than that, by which weights would fall below zero. Label maps take the nearest voxel
+        and keep their dtype; integers become float32 otherwise.
     fill : float
         What intensities are more than half a voxel outside the volume; all else is zero there.
 
@@ -54,8 +55,7 @@ def resample(subject: Subject, target: Target, *, order: int = 1, fill: float = 
     >>> image.array.ravel().tolist(), image.affine[0].tolist()
     ([0.5, 2.5], [2.0, 0.0, 0.0, 0.5])
     """
-    if isinstance(order, bool) or order not in range(6):
-        raise TransformError(f"order is an integer from 0 to 5, got {order!r}")
+    _check_order(order)
     changed = {}
     for name, image in subject.get_images_dict(intensity_only=False).items():
         space = _space_of(target, subject, image)
@@ -71,6 +71,12 @@ def _space_of(target: Any, subject: Subject, image: Image) -> Space:
     if isinstance(target, Space):
         return target
     return _with_spacing(image.space, _checked_spacing(target))
+
+
+def _check_order(order: Any) -> None:
+    is_whole = isinstance(order, int | np.integer) and not isinstance(order, bool)
+    if not is_whole or order not in range(6):
+        raise TransformError(f"order is an integer from 0 to 5, got {order!r}")
 
 
 def _checked_spacing(target: Any) -> tuple[float, ...]:
@@ -104,7 +110,7 @@ def _to_space(image: Image, space: Space, order: int, fill: float) -> Image:
     is_label = image.type == LABEL
     voxels = _interpolatable(image.array, is_label)
     out = _empty(space.spatial_shape, voxels)
-    degree = 0 if is_label else order
+    degree = 0 if is_label else min(order, 1) if image.type == SAMPLING_MAP else order
     for channel, target in zip(voxels, out, strict=True):
         if _is_first_fastest(
             voxels
@@ -117,7 +123,7 @@ def _to_space(image: Image, space: Space, order: int, fill: float) -> Image:
 
 
 def _interpolatable(array: Array, is_label: bool) -> Array:
-    if is_label:
+    if is_label and array.dtype != np.float16:  # which SciPy does not take
         return array.view(np.uint8) if array.dtype == bool else array
     return array if array.dtype == np.float64 else array.astype(np.float32)
 
