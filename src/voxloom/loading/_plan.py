@@ -23,7 +23,7 @@ Schedule = Literal["spread", "fill", "shuffle"]
 _JITTER: Final = 0.5
 # How the window grows with each subject of a run, so that loads come evenly while little is
 # held yet: ln(1 + growth) / growth patches leave for each that is loaded.
-_GROWTH: Final = 0.5
+_GROWTH: Final = 0.3
 _FEWEST_OPEN, _MOST_OPEN = 4, 8
 
 
@@ -271,7 +271,7 @@ def _step(rank: Integers) -> Integers:
 
 def _opening(num_subjects: int, epoch: int) -> npt.NDArray[np.float64]:
     """Return the widest window of each subject: it grows on from one epoch to the next."""
-    first = min(max(_FEWEST_OPEN, num_subjects / 50), _MOST_OPEN)
+    first = min(max(_FEWEST_OPEN, num_subjects / 40), _MOST_OPEN)
     before = epoch * num_subjects
     return first + _GROWTH * np.arange(before, before + num_subjects, dtype=np.float64)
 
