@@ -266,6 +266,37 @@ if __name__ == "__main__":
     assert trainer.communicate(timeout=60)[0] == "18\n"
 
 
+@pytest.mark.parametrize("way", ["anew", "on", "gone"])
+@pytest.mark.parametrize("executor", ["processes", "threads"])
+def test_a_forked_copy_in_the_middle_of_a_loop_says_so_and_disturbs_nobody(
+    run: Run, way: str, executor: str
+) -> None:
+    trainer = run(f"""
+if __name__ == "__main__":
+    queue = make(executor={executor!r})
+    batches = queue.batches(2)
+    number = len(next(batches)["number"])
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        try:
+            if {way!r} == "anew":
+                next(queue.batches(2))
+            elif {way!r} == "on":
+                next(batches)
+            else:
+                del batches, queue
+                gc.collect()
+        except RuntimeError as error:
+            say("forked" in str(error))
+        os._exit(0)
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    say(ended, number + sum(len(batch["number"]) for batch in batches))
+""")
+    said = "" if way == "gone" else "True\n"
+    assert trainer.communicate(timeout=60)[0] == said + "0 18\n"
+
+
 def test_a_queue_over_zarr_ends_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("numcodecs")
     voxels = np.random.default_rng(0).integers(0, 99, (1, 24, 24, 24)).astype(np.int16)

@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(folder / f"{number}.npy", voxels)
     (folder / "marks-alone").mkdir()
     launch(4, folder, "whole", "stop")
-    launch(2, folder, "whole", "resume", "sampler")
+    launch(2, folder, "whole", "resume", "sampler", "late")
     return folder
 
 
@@ -75,6 +75,12 @@ def test_a_run_goes_on_with_another_number_of_ranks(folder: Path) -> None:
     rest = read(folder, "resume", 2)
     together = in_turn(begun["steps"]) + in_turn(rest["steps"])
     assert together == alone(folder, begun["seed"])
+
+
+def test_ranks_that_could_not_talk_when_their_workers_began_agree_later(folder: Path) -> None:
+    found = read(folder, "late", 2)
+    numbers = Counter(n for rank in found["steps"] for numbers, _, _ in rank for n in numbers)
+    assert numbers == Counter(dict.fromkeys(range(ranks.SUBJECTS), ranks.SAMPLES))
 
 
 def test_a_distributed_sampler_deals_the_subjects_out(folder: Path) -> None:

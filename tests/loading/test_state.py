@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import changing
 import pytest
 import torch
-from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data import DataLoader, DistributedSampler, RandomSampler, SequentialSampler
 
 from voxloom import Queue
 from voxloom.testing import assert_resumes_anywhere
@@ -245,6 +246,46 @@ def test_a_sampler_with_a_generator_of_its_own_resumes_in_epochs_that_were_not_r
     for _ in range(2):  # the second time backwards
         other.load_state_dict(state)
         assert [sign(other.batches(2)) for _ in range(4)] == expected
+
+
+def test_ranks_of_a_distributed_sampler_go_on_from_the_state_of_any(
+    make_queue: MakeQueue, sign: Sign
+) -> None:
+    """Often the first rank alone saves, and all load that."""
+
+    def make(rank: int, world: int = 2) -> Queue:
+        sampler = DistributedSampler(range(6), num_replicas=world, rank=rank, seed=3)
+        subjects = changing.make_subjects(6)
+        return make_queue(subjects=subjects, subject_sampler=sampler, shuffle_subjects=False)
+
+    whole = [sign(make(rank).batches(2)) for rank in range(2)]
+    assert whole[0] != whole[1]
+    first = make(0)
+    sign(islice(first.batches(2), 1))
+    state = json.loads(json.dumps(first.state_dict()))
+    for rank in range(2):
+        queue = make(rank)
+        queue.load_state_dict(state)
+        assert sign(queue.batches(2)) == whole[rank][1:]
+    with pytest.raises(ValueError, match=r"\[0, 2\] in the state, \[0, 3\] in this queue"):
+        make(0, 3).load_state_dict(state)
+
+
+def test_uneven_subjects_of_a_distributed_sampler_are_warned_of(make_queue: MakeQueue) -> None:
+    subjects = changing.make_subjects(4, num_samples=[1, 2, 3, 1])
+    sampler = DistributedSampler(range(4), num_replicas=2, rank=0)
+    with pytest.warns(UserWarning, match="different numbers of steps"):
+        make_queue(subjects=subjects, subject_sampler=sampler, shuffle_subjects=False)
+
+
+def test_ranks_that_draw_their_own_seeds_are_warned_once(make_queue: MakeQueue) -> None:
+    queue = make_queue(seed=None, rank=0, world=2)
+    with pytest.warns(UserWarning, match="each rank drew a seed of its own"):
+        list(queue)
+    for quiet in (queue, make_queue(rank=0, world=2)):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="each rank drew")
+            list(quiet)
 
 
 def test_a_state_that_is_refused_leaves_the_generator_where_it_was(make_queue: MakeQueue) -> None:

@@ -94,6 +94,12 @@ def test_nothing_in_a_pickle_is_run(
     assert not (tmp_path / "it ran").exists()
 
 
+def test_it_has_no_test_cases(folder: Path) -> None:
+    write_case(folder, "case_1", [0, 1, 2])
+    with pytest.raises(LayoutError, match="training cases only; give the raw folder"):
+        SubjectsDataset.from_nnunet(folder, section="Ts")
+
+
 def test_the_folder_of_a_configuration_is_asked_for(folder: Path) -> None:
     write_case(folder, "case_1", [0, 1, 2])
     with pytest.raises(LayoutError, match=r"give the folder of one of them: nnUNetPlans_3d_full"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from collections import deque
 from collections.abc import Generator
@@ -79,9 +80,11 @@ class _Assembler:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="voxloom-batches", daemon=True)
         self._thread.start()
+        self._process = os.getpid()
         atexit.register(self._end_with_python)
 
     def next(self) -> Batch:
+        self._dispatcher.check_process()  # a forked copy has no thread that would make a batch
         with self._changed:
             self._wanted += 1
             self._changed.notify_all()
@@ -97,6 +100,8 @@ class _Assembler:
         return self._copier.hand_over(finished)
 
     def stop(self) -> None:
+        if os.getpid() != self._process:  # a forked copy: nothing here is its own
+            return
         atexit.unregister(self._end_with_python)
         self._ask_to_end()
         self._thread.join()

@@ -109,6 +109,7 @@ class Dispatcher:
 
     def keep_order(self, keeps_order: bool) -> None:
         """Say whether patches may lie as their volumes do, or workers turn them into C order."""
+        self.check_process()
         with self._lock:
             self._ledger.keeps_order = keeps_order
 
@@ -117,7 +118,7 @@ class Dispatcher:
 
         After a failure everything is made again from there, and so is what failed.
         """
-        self._check_process()
+        self.check_process()
         with self._lock:
             self._check_usable()
             errors = self._recovery.errors
@@ -148,7 +149,7 @@ class Dispatcher:
         PatchError
             If a patch could not be made, or more subjects were replaced than may be.
         """
-        self._check_process()
+        self.check_process()
         key, since = (epoch, place), time.monotonic()
         with self._lock:
             while key not in self._ledger.ready:
@@ -194,6 +195,8 @@ class Dispatcher:
 
     def release(self, patches: list[Patch]) -> None:
         """Give back the slots of patches whose voxels are no longer needed."""
+        if os.getpid() != self._process:  # a forked copy has none
+            return
         with self._lock:
             self._change(lambda: self._ledger.release(patches))
             self._lock.notify_all()  # whoever waits takes fewer slots than are given out at once
@@ -231,7 +234,8 @@ class Dispatcher:
                 self._executor.wake()
                 listener.join(_GRACE_S)  # longer only if a worker stopped in the middle of a report
 
-    def _check_process(self) -> None:
+    def check_process(self) -> None:
+        """Raise in a forked copy, whose workers are another process's."""
         if os.getpid() != self._process:  # before the lock, which may have been held at the fork
             raise QueueError(
                 "this process was forked from the one that made the queue, whose workers serve "

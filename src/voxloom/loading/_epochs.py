@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from voxloom._errors import QueueError
+from voxloom._errors import QueueError, StateError
 from voxloom._random import Stream
 from voxloom.loading._generator_state import generator_of, read_generator, write_generator
 from voxloom.loading._plan import EpochPlan, Integers, PlanOptions, Share, plan_epoch
-from voxloom.loading._state import GENERATOR, read_epoch, read_visits
+from voxloom.loading._state import DEALT, GENERATOR, read_epoch, read_visits
 from voxloom.patches import GridSampler, PatchSampler
 from voxloom.subjects import NUM_SAMPLES, Subject
 
@@ -337,10 +337,18 @@ class SampledVisits:
         visits = {
             str(number): order.tolist() for number, order in orders.items() if number >= epoch
         }
-        return {"visits": visits} if generator is None else {"visits": visits, GENERATOR: generator}
+        state: dict[str, Any] = {"visits": visits}
+        if generator is not None:
+            state[GENERATOR] = generator
+        if self._dealt is not None:
+            state[DEALT] = self._dealt
+        return state
 
     def restore(self, state: Mapping[str, Any]) -> Callable[[], None]:
         """Go on from what `state` returned, for this or another queue.
+
+        A sampler that deals subjects out to ranks, as a `DistributedSampler` does, is read again
+        where the state is that of another rank.
 
         Returns
         -------
@@ -352,9 +360,11 @@ class SampledVisits:
         StateError
             If it is something else.
         """
-        listed = read_visits(state.get("visits"), self._num_subjects)
+        epoch, listed = read_epoch(state), read_visits(state.get("visits"), self._num_subjects)
+        if state.get(DEALT, self._dealt) != self._dealt:
+            listed = self._of_other_rank(state[DEALT])
         orders = {number: np.array(order, dtype=np.int64) for number, order in listed.items()}
-        unread = max(orders, default=read_epoch(state) - 1) + 1
+        unread = max(orders, default=epoch - 1) + 1
         with self._reading:
             known, generator = self._known, self._generator_state()
             self._set_generator(state.get(GENERATOR))
@@ -366,6 +376,29 @@ class SampledVisits:
                 self._known = known
 
         return undo
+
+    @property
+    def _dealt(self) -> list[int] | None:
+        """To which rank of how many the sampler deals subjects out, if it does that."""
+        rank = getattr(self._sampler, "rank", None)
+        world = getattr(self._sampler, "num_replicas", None)
+        return [rank, world] if isinstance(rank, int) and isinstance(world, int) else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the sampler deals subjects out to several ranks."""
+        return self._dealt is not None and self._dealt[1] > 1
+
+    def _of_other_rank(self, dealt: Any) -> dict[int, list[int]]:
+        """Return nothing, to be read anew, if the state is of as many ranks."""
+        is_pair = isinstance(dealt, list | tuple) and len(dealt) == 2
+        if self._dealt is None or not is_pair or dealt[1] != self._dealt[1]:
+            raise StateError(
+                f"subject_sampler: dealt out to rank and number of ranks {dealt!r} in the state, "
+                f"{self._dealt!r} in this queue; to go on with another number of ranks leave the "
+                f"DistributedSampler out, and the queue shares its epochs by itself"
+            )
+        return {}
 
     def _generator_state(self) -> str | None:
         generator = generator_of(self._sampler)

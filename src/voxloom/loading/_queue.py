@@ -495,10 +495,11 @@ class Queue(ObservedQueue):
     def _begin_pass(self) -> int:
         epoch = self.next_epoch
         self._leave_pass()
+        if self._run.agree():  # ranks came to be after the queue was made, or its workers began
+            self._forget_workers()
         if epoch != self._epoch:
             self._epoch, self._delivered = epoch, 0
         self._is_open = self._is_fresh = True
-        self._notice_ranks()
         self._start().seek(self._epoch, self._delivered)
         self._run.begin(self._epoch)
         self._log("epoch %d begins at patch %d", self._epoch, self._delivered)
@@ -539,6 +540,8 @@ class Queue(ObservedQueue):
 
     def _is_going_on(self, number: int) -> bool:
         """Tell whether patches of a pass are left; raise if another was begun since."""
+        if self._is_closed:
+            raise queue_closed()
         if number != self._passes:
             raise QueueError(
                 "this loop over the queue was left for another, or for load_state_dict(), and "

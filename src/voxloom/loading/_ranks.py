@@ -27,11 +27,11 @@ def find_share(rank: int | None, world: int | None, lanes: int | None) -> Share:
     return Share(rank, world, world if lanes is None else lanes)
 
 
-def agree_on(value: int) -> int:
-    """Return the value of rank 0, where ranks can talk to each other; else `value`."""
+def agree_on(value: int) -> int | None:
+    """Return the value of rank 0; None where ranks cannot talk to each other, or not yet."""
     distributed = _distributed()
     if distributed is None or distributed.get_world_size() == 1:
-        return value
+        return None
     values = [value]
     distributed.broadcast_object_list(values, src=0)
     return int(values[0])

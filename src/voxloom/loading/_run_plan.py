@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -67,7 +68,15 @@ class RunPlan:
         self._subjects, self._counts = subjects, counts
         self._ranks = ranks
         self._seed_is_given = self._is_agreed = seed_is_given
+        self._may_differ = not seed_is_given  # from the seeds that other ranks drew
         self.epochs = self._current_epochs()
+        if isinstance(visits, SampledVisits) and visits.is_shared and len(set(counts)) > 1:
+            warnings.warn(
+                "subject_sampler deals subjects with different num_samples out to ranks, which "
+                "take different numbers of steps then, and may wait for each other for ever; "
+                "leave it out, and the queue shares its epochs evenly",
+                stacklevel=4,
+            )
 
     @property
     def num_subjects(self) -> int:
@@ -89,17 +98,30 @@ class RunPlan:
         self.epochs = epochs
         return True
 
-    def agree(self) -> None:
-        """Follow ranks that came to be since, and take the first one's seed if none was given."""
-        epochs = self._current_epochs()
-        if epochs.share.world > 1 and not self._is_agreed:
-            self._take_seed(agree_on(self.options.seed))
-            self._is_agreed = True
-        else:
-            self.epochs = epochs
+    def agree(self) -> bool:
+        """Follow ranks that came to be since, and take the first one's seed if none was given.
+
+        All ranks ask at the same time. Tells whether that changed what this one puts out.
+        """
+        seed, share = self.options.seed, self.epochs.share
+        self.has_other_ranks()
+        if self.epochs.share.world > 1 and not self._is_agreed:
+            agreed = agree_on(seed)
+            if agreed is not None:
+                self._is_agreed, self._may_differ = True, False
+                self._take_seed(agreed)
+        return (seed, share) != (self.options.seed, self.epochs.share)
 
     def begin(self, epoch: int) -> None:
         """Note that the trainer reads an epoch: those before it are over."""
+        if self.epochs.share.world > 1 and self._may_differ:
+            self._may_differ = False
+            warnings.warn(
+                "each rank drew a seed of its own, so that patches of some subjects come twice and "
+                "those of others never: give seed=, or initialise torch.distributed before the "
+                "first pass",
+                stacklevel=2,
+            )
         if isinstance(self.visits, SampledVisits):
             self.visits.forget_before(epoch)
 
@@ -134,6 +156,7 @@ class RunPlan:
             # Of its own epoch: they differ in length where drawn subjects differ in num_samples.
             delivered = read_delivered(state, self.state(epoch, 0))
             undo.pop_all()
+        self._may_differ = False
         if isinstance(self.visits, SampledVisits):  # a plan that was made for others is forgotten
             self.epochs = self._current_epochs()
         return epoch, delivered // self.epochs.share.world

@@ -13,6 +13,7 @@ from voxloom.subjects import Image, Subject
 
 VERSION: Final = 1
 GENERATOR: Final = "generator"
+DEALT: Final = "dealt"
 
 
 def fingerprint(

@@ -33,6 +33,11 @@ def read_nnunet(path: str | os.PathLike[str], section: str = "Tr") -> list[Subje
     if section not in ("Tr", "Ts"):
         raise LayoutError(f"section is 'Tr' (training) or 'Ts' (test), got {section!r}")
     if is_prepared_by_nnunet(Path(path).expanduser()):
+        if section != "Tr":
+            raise LayoutError(
+                f"'{path}' is what nnU-Net prepared, which has the training cases only; give the "
+                f"raw folder for section={section!r}"
+            )
         return read_nnunet_prepared(Path(path).expanduser())
     check_not_prepared(Path(path).expanduser())
     content, file = read_json(path)
