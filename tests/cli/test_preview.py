@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -25,6 +26,11 @@ def test_a_report_shows_subjects_places_and_patches(voxloom, phantoms, tmp_path)
     assert page.count("<img") == 2 * 2 + 1
     assert "phantom_000" in page
     assert "phantom_002" in page
+
+
+def test_labels_are_listed_by_their_numbers() -> None:
+    counts = Counter({"10": 1, "9": 2, "-1": 3, "0": 4})
+    assert [label for label, _ in _preview._by_label(counts)] == ["-1", "0", "9", "10"]
 
 
 @pytest.mark.parametrize("output", ["file/report.html", "file"])

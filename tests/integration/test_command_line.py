@@ -51,6 +51,14 @@ def members(session: int) -> Iterator[int]:
                 yield int(entry.name)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed_changes_no_exit_code(data: Path, closed: str) -> None:
+    line = f"exec {sys.executable} -m voxloom.cli check {data} {closed}"
+    run = subprocess.run(["sh", "-c", line], capture_output=True, encoding="utf-8", timeout=60)
+    assert run.returncode == ExitCode.OK
+    assert "Traceback" not in run.stderr + run.stdout
+
+
 @pytest.mark.parametrize("waits_for", ["nothing", "workers"])
 def test_ctrl_c_is_one_word_and_leaves_no_process(
     data: Path, tmp_path: Path, waits_for: str

@@ -5,7 +5,7 @@ import pytest
 
 import voxloom as tio
 from voxloom._errors import UnknownImageError
-from voxloom.view import plot_subject
+from voxloom.view import plot_sampler, plot_subject
 
 
 def test_slices_show_the_voxels_of_the_named_place_turned_to_ras(subject: tio.Subject) -> None:
@@ -52,3 +52,23 @@ def test_a_constant_volume_and_one_with_holes_can_be_shown() -> None:
     assert len(plot_subject(tio.Subject(t1=tio.ScalarImage(tensor=voxels))).axes) == 3
     voxels[:] = 7
     assert len(plot_subject(tio.Subject(t1=tio.ScalarImage(tensor=voxels))).axes) == 3
+
+
+def test_a_long_thin_volume_has_a_picture_of_one_page() -> None:
+    voxels = np.ones((1, 2, 2, 300), np.float32)
+    thin = tio.Subject(t1=tio.ScalarImage(tensor=voxels, affine=np.diag([1, 1, 5, 1])))
+    for figure in (plot_subject(thin), plot_sampler(tio.UniformSampler(2), thin)):
+        width, height = figure.get_size_inches()
+        assert (width, height < 27) == (10, True)
+        figure.savefig(io.BytesIO())
+
+
+def test_a_legend_of_many_labels_leaves_room_for_the_picture() -> None:
+    voxels = np.arange(1000, dtype=np.int16).reshape(1, 10, 10, 10)
+    subject = tio.Subject(t1=tio.ScalarImage(tensor=voxels), seg=tio.LabelMap(tensor=voxels))
+    figure = plot_subject(subject)
+    figure.savefig(io.BytesIO())  # would warn that there is no room
+    (legend,) = figure.legends
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert len(shown) == 18
+    assert shown[-1] == f"and {999 - 17} more"

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 from voxloom._errors import CommandError, MissingExtraError, VoxloomError
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     voxloom 0.1.0
     0
     """
+    _open_closed()
     given, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
     try:
         return _run(given or ["--help"])
@@ -98,6 +100,13 @@ def _run(arguments: list[str]) -> int:
     if code == ExitCode.INTERRUPTED:  # typer has caught it
         raise KeyboardInterrupt
     return int(code or ExitCode.OK)
+
+
+def _open_closed() -> None:
+    """Let what is written to a stream that the caller has closed go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  for as long as we run
 
 
 def _settle_output() -> None:

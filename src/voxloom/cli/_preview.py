@@ -105,10 +105,14 @@ def _look_at(
             patches += list(sampler(_only_images(subject), each, rng=seed))
             if bar is not None:
                 bar.update(1)
-    return dict(sorted(counts.items())), [
+    return dict(_by_label(counts)), [
         *sections,
         _patch_section(patches[:mosaic], labels, counts),
     ]
+
+
+def _by_label(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: float(item[0]))
 
 
 def _only_images(subject: Subject) -> Subject:
@@ -160,7 +164,7 @@ def _patch_section(patches: Sequence[Subject], labels: str | None, counts: Count
     caption = f"The middle slice of {len(patches)} patches; above each is its first voxel."
     columns = ("label", "centres", "share")
     total = counts.total() or 1
-    rows = [(label, n, f"{n / total:.1%}") for label, n in sorted(counts.items())]
+    rows = [(label, n, f"{n / total:.1%}") for label, n in _by_label(counts)]
     figure = plot_batch(batch, labels=labels, limit=len(patches))
     return Section(
         "Patches",

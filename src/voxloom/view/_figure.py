@@ -19,6 +19,22 @@ ACCENT: Final = "#0072B2"
 ALARM: Final = "#D55E00"
 
 _DOTS_PER_INCH = 150
+_MOST_LABELS = 17  # with what says how many more, three rows
+
+
+WIDTH: Final = 10.0  # inches
+_MOST_HEIGHT: Final = 15.0
+
+
+def height_of(width_mm: float, tallest_mm: float) -> float:
+    """Return how many inches high a row of planes is that is `WIDTH` wide, on one page at most.
+
+    Examples
+    --------
+    >>> height_of(200, 100), height_of(1, 1000)
+    (5.0, 15.0)
+    """
+    return min(WIDTH * tallest_mm / width_mm, _MOST_HEIGHT)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -60,8 +76,12 @@ def add_label_legend(
     round_marks: bool = False,
     columns: int = 6,
 ) -> None:
-    """Put a legend of labels below everything else. Nothing where there are no labels."""
+    """Put a legend of labels below everything else. Nothing where there are no labels.
+
+    Of many, the first are shown: the pictures need the room.
+    """
     lines = import_extra("matplotlib.lines", "plot")
+    labels = list(labels)
     marks = [
         lines.Line2D(
             [],
@@ -72,8 +92,11 @@ def add_label_legend(
             color=colour_of(label),
             label=(names or {}).get(label, f"label {label}"),
         )
-        for label in labels
+        for label in labels[:_MOST_LABELS]
     ]
+    if len(labels) > _MOST_LABELS:
+        more = f"and {len(labels) - _MOST_LABELS} more"
+        marks.append(lines.Line2D([], [], linestyle="", label=more))
     if marks:
         figure.legend(
             handles=marks, loc="outside lower center", ncols=min(len(marks), columns), frameon=False

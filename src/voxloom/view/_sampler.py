@@ -18,7 +18,7 @@ from voxloom.patches._valid import valid_centres
 from voxloom.subjects import Subject
 from voxloom.view._canonical import Canonical, Plane, place_cut
 from voxloom.view._centres import Dots
-from voxloom.view._figure import add_label_legend, new_figure
+from voxloom.view._figure import WIDTH, add_label_legend, height_of, new_figure
 from voxloom.view._frequencies import Frequencies
 from voxloom.view._panel import as_labels, draw_edges, draw_plane, window_of
 from voxloom.view._subject import find_grey, find_labels
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Locations = npt.NDArray[np.int64]
 
-_WIDTH: Final = 10.0  # inches
 _OUTLINES: Final = 4
 _GAP: Final = 0.08
 
@@ -156,8 +155,9 @@ def _new_panels(canonical: Canonical, maps: int) -> tuple[Figure, list[Any], lis
     """Return a figure, three panels of one scale, and below them three small ones a map."""
     widths = [canonical.extent_mm[plane.across] for plane in canonical]
     tallest = max(canonical.extent_mm[plane.up] for plane in canonical)
-    height, small = _WIDTH * tallest / sum(widths), _WIDTH * tallest / sum(widths) / 2
-    figure = new_figure(_WIDTH, height + small + 1.9)
+    height = height_of(sum(widths), tallest)
+    small = height / 2
+    figure = new_figure(WIDTH, height + small + 1.9)
     halves = figure.add_gridspec(2, 1, height_ratios=(height, small + 0.2))
     row = halves[0].subgridspec(1, 3, width_ratios=widths)
     panels = [figure.add_subplot(row[column]) for column in range(3)]

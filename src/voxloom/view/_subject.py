@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from voxloom.geometry import Index3
 from voxloom.subjects import LABEL, Image, Subject
 from voxloom.view._canonical import Canonical, place_cut
-from voxloom.view._figure import add_label_legend, new_figure
+from voxloom.view._figure import WIDTH, add_label_legend, height_of, new_figure
 from voxloom.view._panel import (
     as_labels,
     draw_edges,
@@ -21,8 +21,7 @@ from voxloom.view._panel import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_WIDTH = 10.0  # inches, as is the room for titles and legend
-_ROOM = 0.55
+_ROOM = 0.55  # inches, for titles and legend
 
 
 def plot_subject(
@@ -88,8 +87,8 @@ def new_planes(canonical: Canonical, extra_height: float = 0.0) -> tuple[Figure,
     """Return a figure with three panels of one scale, titled by their planes."""
     widths = [canonical.extent_mm[plane.across] for plane in canonical]
     heights = [canonical.extent_mm[plane.up] for plane in canonical]
-    height = _WIDTH * max(heights) / sum(widths)
-    figure = new_figure(_WIDTH, height + _ROOM + extra_height)
+    height = height_of(sum(widths), max(heights))
+    figure = new_figure(WIDTH, height + _ROOM + extra_height)
     panels = figure.subplots(1, 3, width_ratios=widths)
     for axes, plane in zip(panels, canonical, strict=True):
         axes.set_title(plane.name, fontsize=11)
