@@ -58,3 +58,13 @@ def test_a_file_that_is_cut_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(VolumeReadError, match=r"a\.b2nd: says it has \d+ bytes, it has \d+"):
         Blosc2Source(path)
+
+
+def test_a_shape_that_its_chunks_do_not_fill_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.b2nd"
+    blosc2.asarray(np.ones((1, 20, 21, 22), np.float32), urlpath=str(path), chunks=(1, 8, 8, 8))
+    content = bytearray(path.read_bytes())
+    content[content.find((20).to_bytes(8, "big")) + 2] = 1
+    path.write_bytes(content)
+    with pytest.raises(VolumeReadError, match=r"a\.b2nd: .* chunks, it has 27"):
+        Blosc2Source(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from voxloom._errors import VolumeReadError
 from voxloom._extras import import_extra
 from voxloom.geometry import Box
 from voxloom.io._blosc2_frame import FIRST_BYTES, RemoteFrame, check_first_bytes
-from voxloom.io._failures import reading
+from voxloom.io._failures import damaged, reading
 from voxloom.io._library import FileStamp, decoding, space_in
 from voxloom.io._object_file import ObjectFile
 from voxloom.io._object_store import stamp_when_opened, stamp_when_read
@@ -107,6 +108,14 @@ def _open(path: str, stamp: FileStamp) -> Any:
         stored = blosc2.open(path, mode="r", dparams={"nthreads": 1})
     if not isinstance(stored, blosc2.NDArray | RemoteFrame):
         raise VolumeReadError(f"{path}: expected an array, it holds a {type(stored).__name__}")
+    if isinstance(stored, blosc2.NDArray):
+        counts = [-(-n // chunk) for n, chunk in zip(stored.shape, stored.chunks, strict=True)]
+        if math.prod(counts) != stored.schunk.nchunks:
+            raise damaged(
+                path,
+                f"shape {stored.shape} needs {math.prod(counts)} chunks, it has "
+                f"{stored.schunk.nchunks}",
+            )
     chunk_bytes = int(np.prod(stored.chunks, dtype=object)) * stored.dtype.itemsize
     if chunk_bytes > _MOST_CHUNK_BYTES:
         raise VolumeReadError(
