@@ -2,7 +2,7 @@
 // it to the library's, number by number.
 
 const JITTER = 0.5;
-const GROWTH = 0.5;
+const GROWTH = 0.3;
 const [FEWEST_OPEN, MOST_OPEN] = [4, 8];
 
 function count(length) {
@@ -51,7 +51,7 @@ function planSpread(ranks, steps, words, bound, epoch) {
     return step + (1 - JITTER) / 2 + JITTER * drawn;
   });
   const subjects = ranks[ranks.length - 1] + 1;
-  const first = Math.min(Math.max(FEWEST_OPEN, subjects / 50), MOST_OPEN);
+  const first = Math.min(Math.max(FEWEST_OPEN, subjects / 40), MOST_OPEN);
   let window = Math.min((2 * bound * subjects) / ranks.length, 4 * subjects);
   while (window > 1) {
     const keys = times.map((time, n) => {
