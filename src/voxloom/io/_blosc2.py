@@ -13,7 +13,12 @@ import numpy as np
 from voxloom._errors import VolumeReadError
 from voxloom._extras import import_extra
 from voxloom.geometry import Box
-from voxloom.io._blosc2_frame import FIRST_BYTES, RemoteFrame, check_first_bytes
+from voxloom.io._blosc2_frame import (
+    FIRST_BYTES,
+    RemoteFrame,
+    check_first_bytes,
+    count_chunks,
+)
 from voxloom.io._failures import damaged, reading
 from voxloom.io._library import FileStamp, decoding, space_in
 from voxloom.io._object_file import ObjectFile
@@ -109,12 +114,10 @@ def _open(path: str, stamp: FileStamp) -> Any:
     if not isinstance(stored, blosc2.NDArray | RemoteFrame):
         raise VolumeReadError(f"{path}: expected an array, it holds a {type(stored).__name__}")
     if isinstance(stored, blosc2.NDArray):
-        counts = [-(-n // chunk) for n, chunk in zip(stored.shape, stored.chunks, strict=True)]
-        if math.prod(counts) != stored.schunk.nchunks:
+        count = math.prod(count_chunks(stored.shape, stored.chunks))
+        if count != stored.schunk.nchunks:
             raise damaged(
-                path,
-                f"shape {stored.shape} needs {math.prod(counts)} chunks, it has "
-                f"{stored.schunk.nchunks}",
+                path, f"shape {stored.shape} needs {count} chunks, it has {stored.schunk.nchunks}"
             )
     chunk_bytes = int(np.prod(stored.chunks, dtype=object)) * stored.dtype.itemsize
     if chunk_bytes > _MOST_CHUNK_BYTES:

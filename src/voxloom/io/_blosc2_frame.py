@@ -8,7 +8,7 @@ array in memory, and the library decodes them from there.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import Any, Final, NamedTuple, final
@@ -49,6 +49,17 @@ def check_first_bytes(path: str, first: bytes, file_bytes: int) -> None:
     frame_bytes = int.from_bytes(first[16:24], "big")
     if frame_bytes != file_bytes:
         raise damaged(path, f"says it has {frame_bytes} bytes, it has {file_bytes}")
+
+
+def count_chunks(shape: Sequence[int], chunks: Sequence[int]) -> list[int]:
+    """Return how many chunks an array has along each axis.
+
+    Examples
+    --------
+    >>> count_chunks((1, 20, 16), (1, 8, 8))
+    [1, 3, 2]
+    """
+    return [-(-n // chunk) for n, chunk in zip(shape, chunks, strict=True)]
 
 
 class _Chunk(NamedTuple):
@@ -120,7 +131,7 @@ class RemoteFrame:
 
     def _chunks_at(self, grid: list[range]) -> Iterator[tuple[int, bytes]]:
         """Yield the chunks of a grid that are not zeros, with their numbers in that grid."""
-        counts = [-(-n // chunk) for n, chunk in zip(self.shape, self.chunks, strict=True)]
+        counts = count_chunks(self.shape, self.chunks)
         at: dict[Span, list[int]] = {}
         for number, place in enumerate(product(*grid)):
             offset = int(self._offsets[np.ravel_multi_index(place, counts)])
@@ -220,7 +231,7 @@ class RemoteFrame:
 
     def _index(self, trailer_start: int) -> Array:
         """Return where each chunk lies after the header, in bytes, negative where none does."""
-        counts = [-(-n // chunk) for n, chunk in zip(self.shape, self.chunks, strict=True)]
+        counts = count_chunks(self.shape, self.chunks)
         expected = 8 * prod(counts)
         if expected > _MOST_INDEX_BYTES:
             raise VolumeReadError(

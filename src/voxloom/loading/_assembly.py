@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from collections import deque
 from collections.abc import Generator
@@ -80,7 +79,6 @@ class _Assembler:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="voxloom-batches", daemon=True)
         self._thread.start()
-        self._process = os.getpid()
         atexit.register(self._end_with_python)
 
     def next(self) -> Batch:
@@ -100,7 +98,7 @@ class _Assembler:
         return self._copier.hand_over(finished)
 
     def stop(self) -> None:
-        if os.getpid() != self._process:  # a forked copy: nothing here is its own
+        if self._dispatcher.is_forked:  # nothing here is its own
             return
         atexit.unregister(self._end_with_python)
         self._ask_to_end()

@@ -195,7 +195,7 @@ class Dispatcher:
 
     def release(self, patches: list[Patch]) -> None:
         """Give back the slots of patches whose voxels are no longer needed."""
-        if os.getpid() != self._process:  # a forked copy has none
+        if self.is_forked:  # it has none
             return
         with self._lock:
             self._change(lambda: self._ledger.release(patches))
@@ -207,7 +207,7 @@ class Dispatcher:
         Where Ctrl-C comes meanwhile, the rest is done first; what a second one leaves is done
         when it is called again.
         """
-        if os.getpid() != self._process:  # a forked copy: the workers are not its own
+        if self.is_forked:  # the workers are not its own
             return
         with self._lock:
             if self._is_ending:
@@ -234,9 +234,17 @@ class Dispatcher:
                 self._executor.wake()
                 listener.join(_GRACE_S)  # longer only if a worker stopped in the middle of a report
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked copy, whose workers are another process's.
+
+        It is asked before the lock, which may have been held at the fork.
+        """
+        return os.getpid() != self._process
+
     def check_process(self) -> None:
-        """Raise in a forked copy, whose workers are another process's."""
-        if os.getpid() != self._process:  # before the lock, which may have been held at the fork
+        """Raise in a forked copy."""
+        if self.is_forked:
             raise QueueError(
                 "this process was forked from the one that made the queue, whose workers serve "
                 "only that one; make a queue here, or ask for patches there"

@@ -248,8 +248,9 @@ class Ledger:
         """
         if eager:
             self._ahead.note_wait()
-        self._ahead.note_rest(not self._wants_next and not self.running)
-        opens = self._wants_next and self._pays(eager=eager)
+        wants_next = self._wants_next
+        self._ahead.note_rest(not wants_next and not self.running)
+        opens = wants_next and self._pays(eager=eager)
         if not opens and self._next_grant() is None:
             return  # as after most reports and batches, where each patch is a job
         self._loads = self._count_loads()

@@ -110,7 +110,7 @@ def _to_space(image: Image, space: Space, order: int, fill: float) -> Image:
     is_label = image.type == LABEL
     voxels = _interpolatable(image.array, is_label)
     out = _empty(space.spatial_shape, voxels)
-    degree = 0 if is_label else min(order, 1) if image.type == SAMPLING_MAP else order
+    degree = {LABEL: 0, SAMPLING_MAP: min(order, 1)}.get(image.type, order)
     for channel, target in zip(voxels, out, strict=True):
         if _is_first_fastest(
             voxels

@@ -18,12 +18,10 @@ INK: Final = "#333333"
 ACCENT: Final = "#0072B2"
 ALARM: Final = "#D55E00"
 
-_DOTS_PER_INCH = 150
-_MOST_LABELS = 17  # with what says how many more, three rows
-
-
 WIDTH: Final = 10.0  # inches
 _MOST_HEIGHT: Final = 15.0
+_DOTS_PER_INCH = 150
+_MOST_LABELS = 17  # with what says how many more, three rows
 
 
 def height_of(width_mm: float, tallest_mm: float) -> float:
