@@ -119,6 +119,14 @@ def _open(path: str, stamp: FileStamp) -> Any:
             raise damaged(
                 path, f"shape {stored.shape} needs {count} chunks, it has {stored.schunk.nchunks}"
             )
+        is_delta = blosc2.Filter.DELTA in stored.schunk.cparams.filters
+    else:
+        is_delta = blosc2.Filter.DELTA.value in stored.filters
+    if is_delta:
+        raise VolumeReadError(
+            f"{path}: its chunks went through the filter DELTA, after which blosc2 gives other "
+            "numbers than were stored; write it again without"
+        )
     chunk_bytes = int(np.prod(stored.chunks, dtype=object)) * stored.dtype.itemsize
     if chunk_bytes > _MOST_CHUNK_BYTES:
         raise VolumeReadError(

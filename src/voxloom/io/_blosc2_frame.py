@@ -32,6 +32,7 @@ _MOST_INDEX_BYTES: Final = 1 << 27
 _MOST_VALUE_BYTES: Final = 1 << 20
 _CHUNK_HEADER: Final = struct.Struct("<4B3i")
 _CHUNK_HEADER_BYTES: Final = 32
+_MOST_FILTERS: Final = 6
 _NOT_A_NUMBER: Final = 2
 """What the index says of a chunk of NaN; zeros (1) and what was never written (4) are zeros."""
 
@@ -92,6 +93,7 @@ class RemoteFrame:
         self._blosc2 = blosc2
         self._file = file
         header = self._header()
+        self.filters = tuple(header[12][1][:_MOST_FILTERS])
         self._start, self._index_start = header[1], header[1] + header[5]
         self._read_layout(dict(zip(header[13][1], header[13][2], strict=True)))
         trailer_start, self._values = self._trailer()
@@ -195,6 +197,8 @@ class RemoteFrame:
         header = self._unpacked(self._part(0, header_bytes), 14, "header")
         if not isinstance(header[13], list) or len(header[13]) != 3:
             raise self._damaged("has no metadata in its header")
+        if not isinstance(header[12], tuple) or not isinstance(header[12][1], bytes):
+            raise self._damaged("has no filters in its header")
         if header[1] != header_bytes or not 0 <= header[5] <= self._file.size - header_bytes:
             raise self._damaged(f"says its chunks have {header[5]} bytes")
         return header

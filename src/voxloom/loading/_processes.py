@@ -177,11 +177,12 @@ class ProcessExecutor:
             with _interrupts_later():  # who is joined or closed by half keeps its descriptors
                 self._processes[-1].join()
                 self._processes.pop().close()
-        for board in self._boards:
-            board.close()
-        self._bell.close()
-        self._ringer.close()
-        self._cache.close()
+        with _interrupts_later():
+            for board in self._boards:
+                board.close()
+            self._bell.close()
+            self._ringer.close()
+            self._cache.close()
 
     def _drain(self, worker: int) -> list[tuple[int, Event]]:
         """Return all that a worker reported before it ended."""

@@ -302,9 +302,9 @@ class SlotMemory:
     def close(self) -> None:
         """Give the memory back."""
         self._memory = self._mapping = None
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1  # first: whom Ctrl-C stops here closes once more
+        if fd >= 0:
+            os.close(fd)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"count": self.count, "fd": reduction.DupFd(self._fd)}
