@@ -204,16 +204,17 @@ def test_what_comes_back_is_what_was_stored(
     lying = np.ascontiguousarray(voxels.transpose(order)).transpose(np.argsort(order))
     cache = MemoryCache(1 << 20)
     try:
-        volume = cache._write("t1", "state", lying, as_decoded)
+        image = ScalarImage(tensor=lying)
+        volume = cache._write("t1", "state", image, lying, as_decoded)
         assert volume is not None
-        found = cache._view(volume)
+        found = cache._view(volume, image).array
         assert found.dtype == voxels.dtype
         assert (found == voxels).all()
         long = [axis for axis in range(4) if shape[axis] > 1]
         wanted = lying if as_decoded else voxels
         assert [found.strides[axis] for axis in long] == [wanted.strides[axis] for axis in long]
         found[...] = 0
-        assert (cache._view(volume) == voxels).all()
+        assert (cache._view(volume, image).array == voxels).all()
     finally:
         cache.close()
 
@@ -235,7 +236,8 @@ def test_zeros_take_no_memory_and_are_read_and_written_as_any_voxel(
         voxels[..., first * 4096 + odd :: 4096][..., :length] = 1
     cache = MemoryCache(1 << 20)
     try:
-        volume = cache._write("seg", "state", voxels, False)
+        image = ScalarImage(tensor=voxels)
+        volume = cache._write("seg", "state", image, voxels, False)
         assert volume is not None
         taken = resident_bytes(cache)
         empty = sum(fin - ini for ini, fin in volume.zeros)
@@ -243,7 +245,7 @@ def test_zeros_take_no_memory_and_are_read_and_written_as_any_voxel(
         assert taken == 4096 + -(-voxels.nbytes // 4096) * 4096 - empty
         assert empty >= (80 - sum(length for _, length in runs) - 3 * 9) * 4096
         for _ in range(2):
-            found = cache._view(volume)
+            found = cache._view(volume, image).array
             assert (found == voxels).all()
             found += 1
             assert (found == voxels + 1).all()
@@ -254,16 +256,16 @@ def test_zeros_take_no_memory_and_are_read_and_written_as_any_voxel(
 
 def test_what_zeros_leave_free_is_room_for_others() -> None:
     cache = MemoryCache(8 * IMAGE_BYTES)
-    voxels = np.zeros((1, 1, 1, 4 * IMAGE_BYTES), np.uint8)
+    image = ScalarImage(tensor=np.zeros((1, 1, 1, 4 * IMAGE_BYTES), np.uint8))
+    voxels = image.array
+
+    def is_kept() -> bool:
+        return cache._write("seg", "state", image, voxels, False) is not None
+
     try:
-        for _ in range(9):
-            assert cache._write("seg", "state", voxels, False) is not None
+        assert all(is_kept() for _ in range(9))
         voxels[...] = 1
-        assert [cache._write("t1", "state", voxels, False) is not None for _ in range(3)] == [
-            True,
-            True,
-            False,
-        ]
+        assert [is_kept() for _ in range(3)] == [True, True, False]
     finally:
         cache.close()
 
@@ -278,10 +280,37 @@ def test_a_file_of_several_channels_is_kept_as_it_is_read(
     voxels = np.random.default_rng(0).integers(-500, 500, (3, 5, 6, 7), dtype=np.int16)
     path = write_nifti(tmp_path / "t1.nii.gz", voxels)
     cache = MemoryCache(1 << 20)
-    arrays, stored = cache.store({"t1": ScalarImage(path)}, as_decoded=as_decoded)
+    images, stored = cache.store({"t1": ScalarImage(path)}, as_decoded=as_decoded)
     assert stored
-    assert (arrays["t1"] == voxels).all()
+    assert (images["t1"].array == voxels).all()
     cache.close()
+
+
+@pytest.mark.parametrize("largest", [15, 16])
+@pytest.mark.parametrize("kind", [LabelMap, ScalarImage])
+@pytest.mark.parametrize("as_decoded", [False, True])
+def test_labels_that_are_few_take_four_bits(
+    tmp_path: Path, largest: int, kind: Any, as_decoded: bool
+) -> None:
+    voxels = np.random.default_rng(0).integers(1, largest + 1, (1, 31, 32, 64), dtype=np.int16)
+    voxels[0, -1, -1, -1] = largest
+    image = kind(write_nifti(tmp_path / "seg.nii.gz", voxels))
+    cache = MemoryCache(1 << 20)
+    try:
+        images, stored = cache.store({"seg": image}, as_decoded=as_decoded)
+        assert stored is not None
+        is_packed = largest == 15 and kind is LabelMap and not as_decoded
+        taken = 16 * 32 * 64 if is_packed else voxels.nbytes
+        assert resident_bytes(cache) == 4096 + taken
+        assert cache._number(_memory_cache._TAKEN) - cache._number(_memory_cache._ZEROS) == taken
+        again = cache.recall(Subject(seg=image), stored)
+        for found in (images["seg"], again["seg"]):
+            assert type(found) is kind
+            assert found.dtype == np.int16
+            assert (found.read() == voxels).all()
+            assert (found.affine == image.affine).all()
+    finally:
+        cache.close()
 
 
 @pytest.mark.parametrize("as_decoded", [False, True])
@@ -318,8 +347,8 @@ def test_nobody_waits_for_whoever_holds_the_lock(subjects: list[Subject]) -> Non
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"1\n"
-        arrays, stored = cache.store(to_store(subjects[0]), as_decoded=False)
-        assert set(arrays) == {"t1", "seg"}
+        images, stored = cache.store(to_store(subjects[0]), as_decoded=False)
+        assert set(images) == {"t1", "seg"}
         assert stored == ()
         holder.kill()  # and takes its lock with it
         holder.wait()
@@ -334,8 +363,8 @@ def test_nothing_is_kept_where_little_memory_is_left(
 ) -> None:
     cache = MemoryCache(1 << 20)
     monkeypatch.setattr(_memory_cache, "available_bytes", lambda: IMAGE_BYTES)
-    arrays, stored = cache.store(to_store(subjects[0]), as_decoded=False)
-    assert (arrays["t1"] == subjects[0].t1.read()).all()
+    images, stored = cache.store(to_store(subjects[0]), as_decoded=False)
+    assert (images["t1"].array == subjects[0].t1.read()).all()
     assert stored == ()
     cache.close()
 

@@ -59,7 +59,7 @@ def test_what_a_cache_gave_is_kept_but_looked_at_again_at_each_visit() -> None:
 
 def test_what_stays_in_memory_is_looked_at_once_in_each_epoch() -> None:
     shelf = Shelf()
-    volume = StoredVolume("t1", "as it was", 0, (1, 10, 10, 10), (0, 1, 2, 3), "<i2")
+    volume = StoredVolume("t1", "as it was", 0, (1, 10, 10, 10), (0, 1, 2, 3), "<i2", False, ())
     for subject in range(2):
         shelf.put(subject, 0, opened(is_lasting=True, is_cached=True, stored=(volume,)))
     for epoch in (0, 1):

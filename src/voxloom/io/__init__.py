@@ -5,6 +5,7 @@ from voxloom.io._cached import CachedSource
 from voxloom.io._channels import ChannelSource
 from voxloom.io._dicom import DicomSource
 from voxloom.io._file_state import file_state, files_of
+from voxloom.io._four_bits import FourBitVolume, to_four_bits
 from voxloom.io._hdf5 import Hdf5Source
 from voxloom.io._itk import ItkSource
 from voxloom.io._nibabel import NibabelSource
@@ -27,6 +28,7 @@ __all__ = [
     "CachedSource",
     "ChannelSource",
     "DicomSource",
+    "FourBitVolume",
     "Hdf5Source",
     "ItkSource",
     "NibabelSource",
@@ -48,6 +50,7 @@ __all__ = [
     "open_volume",
     "register_reader",
     "reversed_axes",
+    "to_four_bits",
     "write_nifti",
     "write_reversed",
     "write_volume",

@@ -18,8 +18,16 @@ import numpy as np
 
 from voxloom._errors import VoxloomError
 from voxloom.geometry import Box
-from voxloom.io import Array, NiftiSource, Shape4, file_state, files_of
-from voxloom.loading._memory import available_bytes, let_go_of_freed
+from voxloom.io import (
+    Array,
+    FourBitVolume,
+    NiftiSource,
+    Shape4,
+    file_state,
+    files_of,
+    to_four_bits,
+)
+from voxloom.loading._memory import available_bytes
 from voxloom.loading._slots import open_nameless_file
 from voxloom.loading._window import (
     Bytes,
@@ -30,7 +38,7 @@ from voxloom.loading._window import (
     round_up,
 )
 from voxloom.patches import copy_box
-from voxloom.subjects import Image, Subject
+from voxloom.subjects import LABEL, Image, Subject
 
 if sys.platform != "win32":
     import fcntl
@@ -62,6 +70,8 @@ class StoredVolume(NamedTuple):
         The axes as they lie in memory, the slowest first.
     dtype : str
         Of the voxels.
+    has_four_bits : bool
+        Whether each takes four bits.
     zeros : tuple of (int, int)
         Which of its bytes take no memory.
     """
@@ -72,18 +82,22 @@ class StoredVolume(NamedTuple):
     shape: Shape4
     order: tuple[int, ...]
     dtype: str
-    zeros: Runs = ()
+    has_four_bits: bool
+    zeros: Runs
 
     @property
     def nbytes(self) -> int:
-        """How many bytes they take."""
+        """How many bytes they were given, zeros and all."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
-    def lie_in(self, memory: Bytes) -> Array:
-        """Return the array ``(C, W, H, D)`` of the voxels that lie in `memory`."""
+    def fill_in(self, image: Image, memory: Bytes) -> Image:
+        """Return the image of the voxels that lie in `memory`."""
+        if self.has_four_bits:
+            source = FourBitVolume(memory, image.dtype, image.space, image.source.path)
+            return image.with_source(source)
         lying = [self.shape[axis] for axis in self.order]
         array: Array = memory[: self.nbytes].view(self.dtype).reshape(lying)
-        return array.transpose(np.argsort(self.order))
+        return image.with_data(array.transpose(np.argsort(self.order)))
 
 
 StoredVolumes = tuple[StoredVolume, ...]
@@ -115,13 +129,13 @@ class MemoryCache:
         twin._hold(os.dup(self._fd) if self._fd >= 0 else None)
         return twin
 
-    def recall(self, subject: Subject, stored: StoredVolumes) -> dict[str, Array]:
-        """Return the voxels of images whose files are still as they were."""
+    def recall(self, subject: Subject, stored: StoredVolumes) -> dict[str, Image]:
+        """Return the images whose files are still as they were, with voxels in memory."""
         found = {}
         for volume in stored:
             if _is_as_stored(subject, volume):
                 with suppress(OSError):  # too many maps: it is decoded again
-                    found[volume.name] = self._view(volume)
+                    found[volume.name] = self._view(volume, subject[volume.name])
         return found
 
     def is_current(self, subject: Subject, stored: StoredVolumes) -> bool:
@@ -130,7 +144,7 @@ class MemoryCache:
 
     def store(
         self, images: Mapping[str, Image], *, as_decoded: bool
-    ) -> tuple[dict[str, Array], StoredVolumes | None]:
+    ) -> tuple[dict[str, Image], StoredVolumes | None]:
         """Decode images and keep what there is room for.
 
         Parameters
@@ -140,19 +154,19 @@ class MemoryCache:
         as_decoded : bool
             Whether voxels keep the memory order in which they are decoded, for a transform that
             takes whole volumes: what it computes may depend on it. Otherwise they are turned into
-            the order of patches, which are cut three times as fast then.
+            the order of patches, which are cut three times as fast then, and labels are packed.
 
         Returns
         -------
-        arrays : dict
-            The voxels of all, in memory that nothing else holds; or none.
+        decoded : dict
+            All of them, with voxels in memory that nothing else holds; or none.
         stored : tuple of StoredVolume or None
             Where those lie that are kept. None where files were changed a moment ago: then nothing
             was decoded, and it may be tried at the next visit.
         """
         if not self._limit:
             return {}, ()
-        arrays: dict[str, Array] = {}
+        decoded: dict[str, Image] = {}
         stored: list[StoredVolume] = []
         states: dict[str, str] = {}
         for name, image in images.items():
@@ -160,11 +174,10 @@ class MemoryCache:
                 return {}, None
             states[name] = state
         for name, state in states.items():
-            arrays[name], volume = self._decode(name, state, images[name], as_decoded)
+            decoded[name], volume = self._decode(name, state, images[name], as_decoded)
             if volume is not None:
                 stored.append(volume)
-        let_go_of_freed()
-        return arrays, tuple(stored)
+        return decoded, tuple(stored)
 
     def close(self) -> None:
         """Give the memory back, when what was read from it is gone too."""
@@ -177,21 +190,22 @@ class MemoryCache:
 
     def _decode(
         self, name: str, state: str, image: Image, as_decoded: bool
-    ) -> tuple[Array, StoredVolume | None]:
-        """Return the voxels of an image, and where they are kept; None where they are not."""
+    ) -> tuple[Image, StoredVolume | None]:
+        """Return an image in memory, and where that is kept; None where it is not."""
         given = _to_write(image)
         try:
-            volume = self._write(name, state, given, as_decoded)
+            volume = self._write(name, state, image, given, as_decoded)
             if volume is not None:
-                return self._view(volume), volume
+                return self._view(volume, image), volume
         except VoxloomError:  # the file cannot be decoded
             raise
         except OSError:  # somebody is at it, or there is less memory than was said
             pass
-        return image.read_own() if isinstance(given, NiftiSource) else given, None
+        own = image.read_own() if isinstance(given, NiftiSource) else given
+        return image.with_data(own), None
 
     def _write(
-        self, name: str, state: str, voxels: Array | NiftiSource, as_decoded: bool
+        self, name: str, state: str, image: Image, voxels: Array | NiftiSource, as_decoded: bool
     ) -> StoredVolume | None:
         """Keep voxels, or decode those that are to be kept, if there is room for them."""
         size = math.prod(voxels.shape) * voxels.dtype.itemsize
@@ -201,14 +215,14 @@ class MemoryCache:
         try:
             memory = map_to_fill(self._fd, offset, size)
             order = _fill(memory, voxels, as_decoded)
+            has_four_bits = not as_decoded and _pack(memory, image)
             zeros = give_zeros_back(self._fd, offset, memory)
         except BaseException:
             self._give_back(offset, size)
             raise
         self._count_zeros(sum(fin - ini for ini, fin in zeros))
-        channels, w, h, d = voxels.shape
-        shape = channels, w, h, d
-        return StoredVolume(name, state, offset, shape, order, voxels.dtype.str, zeros)
+        dtype = voxels.dtype.str
+        return StoredVolume(name, state, offset, image.shape, order, dtype, has_four_bits, zeros)
 
     def _reserve(self, size: int) -> int | None:
         """Return where so many bytes may be written, by nobody else; None if there is no room."""
@@ -259,9 +273,9 @@ class MemoryCache:
     def _set_number(self, which: int, number: int) -> None:
         os.pwrite(self._fd, number.to_bytes(_WORD, "little"), which * _WORD)
 
-    def _view(self, volume: StoredVolume) -> Array:
+    def _view(self, volume: StoredVolume, image: Image) -> Image:
         memory = map_privately(self._fd, volume.offset, volume.nbytes, volume.zeros)
-        return volume.lie_in(memory)
+        return volume.fill_in(image, memory)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"limit": self._limit, "fd": reduction.DupFd(self._fd) if self._fd >= 0 else None}
@@ -298,6 +312,11 @@ def _fill_as_decoded(memory: Bytes, voxels: Array | NiftiSource) -> tuple[int, .
     lying = memory.view(voxels.dtype).reshape([voxels.shape[axis] for axis in order])
     np.copyto(lying, voxels.transpose(order))
     return order
+
+
+def _pack(memory: Bytes, image: Image) -> bool:
+    """Give the voxels of a label map, in the order of patches, four bits each; tell whether."""
+    return image.type == LABEL and to_four_bits(memory.view(image.dtype).reshape(image.shape))
 
 
 def _slabs_of(voxels: Array | NiftiSource) -> Iterable[tuple[int, int, Array]]:

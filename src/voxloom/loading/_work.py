@@ -11,7 +11,8 @@ from weakref import WeakKeyDictionary
 
 from voxloom._random import Stream
 from voxloom.geometry import Box, Index3, Shape3
-from voxloom.io import Array, CachedSource
+from voxloom.io import CachedSource
+from voxloom.loading._memory import let_go_of_freed
 from voxloom.loading._memory_cache import MemoryCache, StoredVolumes, to_store
 from voxloom.loading._patch_transform import (
     Changed,
@@ -27,7 +28,7 @@ from voxloom.loading._slots import Layout
 from voxloom.loading._stages import StageClock, StageError
 from voxloom.loading._window import Bytes
 from voxloom.patches import GridSampler, PatchSampler, copy_image_boxes, is_first_axis_fastest
-from voxloom.subjects import Subject, SubjectsDataset, as_subject, lazy_copy, load_copy
+from voxloom.subjects import Image, Subject, SubjectsDataset, as_subject, lazy_copy, load_copy
 
 Pairs = tuple[tuple[int, int], ...]
 """Place in the plan and number within the subject of some patches, soonest due first."""
@@ -149,6 +150,8 @@ class Workshop:
         loaded, stored = self._clock.run_load(lambda: self._load(subject, epoch, place, stored))
         transformed = run("transform", lambda: self._transform(loaded, subject, epoch))
         locate = run("locate", lambda: self._prepare(transformed, subject))
+        if stored:  # nothing is decoded for a subject of these again
+            let_go_of_freed()
         layout = Layout.of(transformed, self._spec.sampler.patch_size)
         border = self._border(transformed)
         is_cached = self._is_cached(transformed, subject, stored)
@@ -274,14 +277,15 @@ class Workshop:
         if dataset.transform is not None and not dataset.load_getitem:
             return lazy_copy(dataset.dry_iter()[index]), ()  # the transform may load and change it
         subject = dataset.peek(index, self._visits_ahead(epoch, place))
-        voxels, stored = self._from_cache(subject, stored)
-        decode = _decode if dataset.transform is None else load_copy
-        return decode(subject, voxels), stored
+        kept, stored = self._from_cache(subject, stored)
+        if dataset.transform is None:
+            return _decode(subject, kept), stored
+        return load_copy(subject, {name: image.array for name, image in kept.items()}), stored
 
     def _from_cache(
         self, subject: Subject, stored: StoredVolumes | None
-    ) -> tuple[dict[str, Array], StoredVolumes | None]:
-        """Return the voxels that the memory cache has, or takes now."""
+    ) -> tuple[dict[str, Image], StoredVolumes | None]:
+        """Return the images that the memory cache has, or takes now."""
         if self._cache is None or stored == ():
             return {}, stored
         if stored is None:
@@ -323,10 +327,10 @@ def _as_stored(opened: Opened) -> Layout:
     return opened.layout.in_orders("".join(orders))
 
 
-def _decode(subject: Subject, voxels: Mapping[str, Array]) -> Subject:
+def _decode(subject: Subject, kept: Mapping[str, Image]) -> Subject:
     """Decode the images that cannot be read by region; leave the others on disk."""
     whole = {
-        name: image.with_data(voxels[name] if name in voxels else image.read())
+        name: kept[name] if name in kept else image.with_data(image.read())
         for name, image in subject.get_images_dict(intensity_only=False).items()
         if image.is_packed
     }

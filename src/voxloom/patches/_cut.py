@@ -16,7 +16,7 @@ import numpy as np
 
 from voxloom._errors import GeometryError
 from voxloom.geometry import Box, Shape3
-from voxloom.io import Array
+from voxloom.io import Array, FourBitVolume
 from voxloom.patches._padding import (
     PaddingMode,
     padded_indices,
@@ -99,6 +99,8 @@ def copy_image_boxes(
     for name, image in images.items():
         if image.is_packed or not box.fits(image.spatial_shape):
             copy_image_box(image, box, outs[name], padding_mode)
+        elif isinstance(image.source, FourBitVolume):
+            image.source.read_into(box, outs[name])
         else:
             known[name] = image.read(box)
     for name, voxels in known.items():
