@@ -56,6 +56,18 @@ def test_the_volume_itself_is_not_overwritten(voxloom, volume, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("output", "sentence"),
+    [("out.mha", "is .zarr, .nii or .nii.gz"), ("gone/out.nii", "there is no folder 'gone'")],
+)
+def test_what_cannot_be_written_is_said_before_a_network_is_made(
+    voxloom, volume, output, sentence
+):
+    said = voxloom("infer", volume, output, "--model", "no_such_module:network")
+    assert said.code == ExitCode.USAGE
+    assert sentence in said.err
+
+
+@pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (["--model", "infer_networks:number"], "made 3"),

@@ -250,7 +250,7 @@ def test_after_an_error_no_thread_and_no_half_file_are_left(
     ("arguments", "message"),
     [
         ({"batch_size": 0}, r"batch_size is a positive integer, got 0"),
-        ({"out": "x.png"}, r"out is written as \.zarr, \.nii or \.nii\.gz.*'x\.png'"),
+        ({"out": "x.png"}, r"what is written to a file is \.zarr, \.nii or \.nii\.gz.*'x\.png'"),
         ({"out": 3}, r"out is a path, an array .* got int"),
         ({"out": np.zeros((1, 2, 2, 2))}, r"out has shape \(C, 21, 18, 15\), got \(1, 2, 2, 2\)"),
         ({"out": np.zeros((3, 21, 18, 15))}, r"out has 3 channels, the network returns 1"),

@@ -114,7 +114,7 @@ def test_what_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> No
         (tmp_path / "file.zarr", r"file\.zarr' would replace a file; choose another name"),
         (tmp_path / "none" / "a.nii", r"there is no folder '.*none' to write a\.nii to; make it"),
         ("s3://bucket/a.zarr", r"there is no folder 's3:/bucket'"),
-        (tmp_path / "a.png", r"out is written as \.zarr, \.nii or \.nii\.gz.*a\.png"),
+        (tmp_path / "a.png", r"what is written to a file is \.zarr, \.nii or \.nii\.gz.*a\.png"),
         (3, r"out is a path, an array \(C, W, H, D\), or None, got int"),
     ):
         with pytest.raises(InferenceError, match=message):

@@ -6,7 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from voxloom._errors import CommandError
+from voxloom._errors import CommandError, InferenceError
 from voxloom.cli._main import ExitCode
 from voxloom.cli._sampling import parse_patch_size
 from voxloom.cli._sources import load_callable
@@ -50,10 +50,15 @@ def infer(
     files = [Path(part) for part in volume.split(",")]
     if output.resolve() in [file.resolve() for file in files]:
         raise CommandError(f"OUTPUT {str(output)!r} is an INPUT, and would be overwritten")
+    from voxloom.inference import infer as run_network
+    from voxloom.inference._sinks import check_outs
+
+    try:
+        check_outs([output])
+    except InferenceError as error:
+        raise CommandError(f"OUTPUT: {error}") from error
     images: dict[str, Any] = {f"channel_{n}": ScalarImage(file) for n, file in enumerate(files)}
     network = make_network(model, device)
-    from voxloom.inference import infer as run_network
-
     result = run_network(
         network,
         Subject(**images),
