@@ -59,9 +59,7 @@ def test_the_volume_itself_is_not_overwritten(voxloom, volume, tmp_path):
     ("output", "sentence"),
     [("out.mha", "is .zarr, .nii or .nii.gz"), ("gone/out.nii", "there is no folder 'gone'")],
 )
-def test_what_cannot_be_written_is_said_before_a_network_is_made(
-    voxloom, volume, output, sentence
-):
+def test_what_cannot_be_written_is_said_before_a_network_is_made(voxloom, volume, output, sentence):
     said = voxloom("infer", volume, output, "--model", "no_such_module:network")
     assert said.code == ExitCode.USAGE
     assert sentence in said.err

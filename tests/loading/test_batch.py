@@ -129,6 +129,20 @@ def test_subjects_with_different_items_are_named(make_queue: MakeQueue) -> None:
         list(DataLoader(queue, batch_size=6))
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_images_with_other_metadata_are_named_as_a_dataloader_does(
+    make_queue: MakeQueue, which: int
+) -> None:
+    subjects = changing.make_subjects(2)
+    voxels = subjects[which].t1.data
+    subjects[which] = subjects[which].replace(t1=ScalarImage(tensor=voxels, site="A"))
+    queue = make_queue(subjects=subjects, schedule="fill", shuffle_subjects=False)
+    message = "image 't1' is an image with the same metadata in all subjects of one batch"
+    for batches in (queue.batches(6), DataLoader(queue, batch_size=6)):
+        with pytest.raises(ValueError, match=message):
+            list(batches)
+
+
 def test_patches_larger_than_those_of_the_first_subject_fit_too(make_queue: MakeQueue) -> None:
     small, large = changing.make_subjects(2)
     large = large.replace(t1=large.t1.with_data(large.t1.array.astype(np.float64)))

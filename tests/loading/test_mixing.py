@@ -74,8 +74,11 @@ def test_few_subjects_in_a_batch_are_warned_of_with_the_figures_and_the_cure() -
         assert warn_if_few_subjects(plan, 16, {"max_length": 64})
 
 
-def test_well_mixed_batches_are_not_warned_of() -> None:
-    plan = plan_epoch([16] * 300, 0, PlanOptions(seed=0, max_length=256))
+@pytest.mark.parametrize(("subjects", "patches", "max_length"), [(300, 16, 256), (4, 8, 8)])
+def test_well_mixed_batches_and_a_few_are_not_warned_of(
+    subjects: int, patches: int, max_length: int
+) -> None:
+    plan = plan_epoch([patches] * subjects, 0, PlanOptions(seed=0, max_length=max_length))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert not warn_if_few_subjects(plan, 8, {"max_length": 256})
+        assert not warn_if_few_subjects(plan, 8, {"max_length": max_length})

@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
@@ -18,7 +19,13 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import ConcatDataset, DataLoader, DistributedSampler, Subset
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    DistributedSampler,
+    IterableDataset,
+    Subset,
+)
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom._errors import QueueError
@@ -36,6 +43,27 @@ WAYS: dict[str, Callable[[Queue], Iterator[list[int]]]] = {
     "one by one": lambda queue: ([patch["number"]] for patch in DataLoader(queue, batch_size=None)),
     "batches": lambda queue: (batch["number"].tolist() for batch in queue.batches(2)),
 }
+
+
+class TenTimes(SubjectsDataset):
+    """Visits each subject ten times in an epoch."""
+
+    def __len__(self) -> int:
+        return 10 * super().__len__()
+
+    def __getitem__(self, index: int) -> Subject:
+        return super().__getitem__(index % super().__len__())
+
+
+class Passes(IterableDataset[Any]):
+    """Gives an epoch of a queue to another loader: patches, or batches."""
+
+    def __init__(self, queue: Queue, batch_size: int | None) -> None:
+        self.queue, self.batch_size = queue, batch_size
+
+    def __iter__(self) -> Iterator[Any]:
+        size = self.batch_size
+        return iter(self.queue) if size is None else self.queue.batches(size)
 
 
 def planned(queue: Queue, epoch: int) -> list[int]:
@@ -79,6 +107,20 @@ def test_subjects_of_a_part_of_a_data_set_say_it_too() -> None:
         with Queue(given, 4, 2, UniformSampler(2)) as queue:
             assert len(queue) == expected
             assert len(list(queue)) == expected
+
+
+def test_subjects_in_a_list_say_it_too() -> None:
+    subjects = changing.make_subjects(4, num_samples=[3, 0, 1, 5])
+    for given in (subjects, tuple(subjects), ConcatDataset([subjects[:2], subjects[2:]])):
+        with Queue(given, 4, 2, UniformSampler(2)) as queue:
+            assert len(queue) == 9
+            assert len(list(queue)) == 9
+
+
+def test_a_data_set_that_says_another_length_than_its_subjects_have_is_believed() -> None:
+    dataset = TenTimes(changing.make_subjects(2))
+    with Queue(dataset, 4, 3, UniformSampler(2)) as queue:
+        assert len(queue) == len(list(queue)) == 60
 
 
 @pytest.mark.parametrize("way", ["loader", "batches"])
@@ -365,6 +407,15 @@ def test_workers_of_the_loader_are_refused_at_once(make_queue: MakeQueue) -> Non
     assert flat(WAYS["batches"](queue)) == planned(queue, 0)
 
 
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_an_epoch_is_not_repeated_by_each_worker_of_another_loader(
+    make_queue: MakeQueue, batch_size: int | None
+) -> None:
+    loader = DataLoader(Passes(make_queue(), batch_size), batch_size=None, num_workers=2)
+    with pytest.raises(RuntimeError, match=r"num_workers=0\) and Queue\(\.\.\., num_workers="):
+        list(loader)
+
+
 def test_both_ways_give_equal_batches(make_queue: MakeQueue, sign: Sign) -> None:
     details = {"site": ["A", "B", None, "A", "B"], "dose": [1, 2.5, 3, 4, 5]}
     details["curve"] = [np.arange(3) + n for n in range(5)]
@@ -441,6 +492,9 @@ def test_no_worker_takes_the_core_of_a_running_trainer_when_it_wakes(
         next(iter(queue))
         assert queue._dispatcher is not None
         workers = queue._dispatcher._executor._processes  # type: ignore[attr-defined]
-        policies = [os.sched_getscheduler(worker.pid) for worker in workers]
+        deadline, policies = time.monotonic() + 20, []
+        while set(policies) != {os.SCHED_BATCH} and time.monotonic() < deadline:
+            time.sleep(0.01)  # one made the first patch, the other may still begin
+            policies = [os.sched_getscheduler(worker.pid) for worker in workers]
     assert policies == [os.SCHED_BATCH] * 2
     assert os.sched_getscheduler(0) == os.SCHED_OTHER

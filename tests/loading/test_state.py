@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, DistributedSampler, RandomSampler, SequentialSampler
 
-from voxloom import Queue
+from voxloom import Queue, WeightedSampler
 from voxloom.testing import assert_resumes_anywhere
 
 pytestmark = pytest.mark.filterwarnings("ignore:batches of")  # small queues mix little
@@ -116,6 +116,16 @@ def test_a_loop_cannot_go_on_after_a_state_was_loaded(make_queue: MakeQueue) -> 
         ({"schedule": None}, "'spread'", "'shuffle'"),
         ({"count": 6}, "15", "18"),
         ({"samples": 4}, "15", "20"),
+        (
+            {"patch_size": 5},
+            r"'UniformSampler of \(4, 4, 4\)'",
+            r"'UniformSampler of \(5, 5, 5\)'",
+        ),
+        (
+            {"sampler": WeightedSampler(4, "t1")},
+            r"'UniformSampler of \(4, 4, 4\)'",
+            r"'WeightedSampler of \(4, 4, 4\)'",
+        ),
     ],
     ids=str,
 )

@@ -93,6 +93,12 @@ def test_labels_come_as_often_as_asked_in_every_dtype(dtype: Any) -> None:
     assert chisquare([seen[n] for n in (1, 2, 3)], [2000, 1000, 1000]).pvalue > 0.001
 
 
+@pytest.mark.parametrize("number", [np.float32, torch.tensor])
+def test_shares_may_be_numbers_of_numpy_or_torch(number: Any) -> None:
+    sampler = LabelSampler(3, "seg", {1: number(2.0), 2: number(0.5)})
+    assert sampler.label_probabilities == {1: 2.0, 2: 0.5}
+
+
 def test_negative_and_sparse_labels_are_labels() -> None:
     labels = four_labels(np.int16)
     labels[labels == 2] = 1000
@@ -215,6 +221,7 @@ def test_labels_near_the_border_only_say_so() -> None:
         ({1: float("nan")}, "label 1 has nan"),
         ({1: float("inf")}, "label 1 has inf"),
         ({1: "2"}, "label 1 has '2'"),
+        ({1: np.ones(1)}, "label 1 has array([1.])"),
         ({1: 0, 2: 0}, "at least one of label_probabilities is above 0, got {1: 0, 2: 0}"),
         ({}, "at least one of label_probabilities is above 0, got {}"),
         ({"a": 1}, "the keys of label_probabilities are integers, got 'a'"),

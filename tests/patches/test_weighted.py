@@ -152,6 +152,12 @@ def test_the_probability_map_is_the_sum_of_channels() -> None:
     assert torch.equal(shown, torch.from_numpy(weights.sum(axis=0)[None]))
 
 
+def test_channels_whose_sum_their_dtype_cannot_hold_are_shown() -> None:
+    weights = np.full((3, *SHAPE), 60000, np.float16)
+    shown = WeightedSampler(3, "weights").get_probability_map(subject_of(weights))
+    assert (shown == 3 * float(np.float16(60000))).all()
+
+
 @pytest.mark.parametrize("value", [-1.0, np.nan])
 def test_a_map_that_cannot_be_drawn_from_is_not_shown_either(value: float) -> None:
     weights = np.ones((1, *SHAPE))

@@ -81,9 +81,7 @@ def _check_out(out: Any) -> None:
 
 def _check_path(path: Path, suffix: str) -> None:
     if suffix not in (".zarr", *_NIFTI):
-        raise InferenceError(
-            f"what is written to a file is .zarr, .nii or .nii.gz; got '{path}'"
-        )
+        raise InferenceError(f"what is written to a file is .zarr, .nii or .nii.gz; got '{path}'")
     if not path.parent.is_dir():
         raise InferenceError(f"there is no folder '{path.parent}' to write {path.name} to; make it")
     if path.exists() and path.is_dir() != (suffix == ".zarr"):

@@ -22,6 +22,7 @@ from voxloom.subjects import (
     LOCATION,
     Image,
     Subject,
+    check_same_metadata,
     collate_metadata,
     has_same_items,
     names_of_batch,
@@ -128,6 +129,7 @@ def _collate_item(
     values = [outline[name] for outline in outlines]
     if not isinstance(values[0], Image):
         return collate_metadata([own_value(value) for value in values])
+    check_same_metadata(name, values)
     item: dict[str, Any] = {DATA: voxels[name], AFFINE: _moved_affines(values, origins)}
     for key in values[0]:
         if key not in item:

@@ -113,8 +113,10 @@ def _no_patches(epoch: int) -> QueueError:
 
 def peek_subjects(dataset: Any) -> list[Subject | None]:
     """Return the subjects unloaded, or None where the data set does not show them."""
-    if hasattr(dataset, "dry_iter"):
-        return list(dataset.dry_iter())
+    if hasattr(dataset, "dry_iter") and len(shown := list(dataset.dry_iter())) == len(dataset):
+        return shown
+    if isinstance(dataset, list | tuple):
+        return [subject if isinstance(subject, Subject) else None for subject in dataset]
     from torch.utils import data  # workers import this module, and need torch for nothing else
 
     if isinstance(dataset, data.Subset):

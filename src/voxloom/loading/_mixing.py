@@ -15,6 +15,7 @@ from voxloom.loading._plan import EpochPlan
 
 # Below this share of the subjects that a global shuffle would bring into a batch, say so.
 _FEW: Final = 0.5
+_LEAST_BATCHES: Final = 16  # of fewer, an average says little
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def warn_if_few_subjects(plan: EpochPlan, batch_size: int, settings: dict[str, A
     Tell whether it did.
     """
     mixing = measure_mixing(plan.subjects, batch_size)
-    if mixing.distinct_mean >= _FEW * mixing.shuffled_distinct:
+    if mixing.batches < _LEAST_BATCHES or mixing.distinct_mean >= _FEW * mixing.shuffled_distinct:
         return False
     given = ", ".join(f"{name}={value}" for name, value in settings.items())
     warnings.warn(

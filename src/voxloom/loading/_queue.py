@@ -204,7 +204,13 @@ class Queue(ObservedQueue):
         visits = choose_visits(subject_sampler, subject_weights, shares, options, len(counts))
         ranks = RankOptions(rank, world, lanes)
         self._run = RunPlan(
-            self._subjects, counts, options, visits, ranks, seed_is_given=seed is not None
+            self._subjects,
+            counts,
+            options,
+            visits,
+            ranks,
+            sampler=f"{type(sampler).__name__} of {self.sampler.patch_size}",
+            seed_is_given=seed is not None,
         )
         self._epoch = self._delivered = 0
         self._is_open = self._is_closed = False
@@ -493,6 +499,7 @@ class Queue(ObservedQueue):
             self._forget_workers()
 
     def _begin_pass(self) -> int:
+        check_no_outer_worker()
         epoch = self.next_epoch
         self._leave_pass()
         if self._run.agree():  # ranks came to be after the queue was made, or its workers began

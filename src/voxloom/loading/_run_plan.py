@@ -45,6 +45,8 @@ class RunPlan:
         Which subjects an epoch visits; by default each comes once.
     ranks : RankOptions
         What the user said about ranks.
+    sampler : str
+        What cuts patches, for the state: one of another queue is refused.
     seed_is_given : bool
         Whether the seed was given, the same on all ranks, or drawn on each.
 
@@ -62,11 +64,12 @@ class RunPlan:
         visits: Visits | None,
         ranks: RankOptions,
         *,
+        sampler: str,
         seed_is_given: bool,
     ) -> None:
         self.options, self.visits = options, visits
         self._subjects, self._counts = subjects, counts
-        self._ranks = ranks
+        self._ranks, self._sampler = ranks, sampler
         self._seed_is_given = self._is_agreed = seed_is_given
         self._may_differ = not seed_is_given  # from the seeds that other ranks drew
         self.epochs = self._current_epochs()
@@ -129,9 +132,8 @@ class RunPlan:
         """Return what is needed to go on after `delivered` patches of this rank in an epoch."""
         share = self.epochs.share
         total = self.epochs.length(epoch) * share.world
-        state = make_state(
-            self.options, share.lanes, self._fingerprint, total, epoch, delivered * share.world
-        )
+        data = {"patches": total, "sampler": self._sampler, "fingerprint": self._fingerprint}
+        state = make_state(self.options, share.lanes, data, epoch, delivered * share.world)
         if isinstance(self.visits, SampledVisits):
             state.update(self.visits.state(epoch))
         return state

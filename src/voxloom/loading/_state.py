@@ -34,11 +34,12 @@ def fingerprint(
 
 
 def make_state(
-    options: PlanOptions, lanes: int, data: str, patches: int, epoch: int, delivered: int
+    options: PlanOptions, lanes: int, data: dict[str, Any], epoch: int, delivered: int
 ) -> dict[str, Any]:
     """Return what is needed to go on from here, ready for JSON.
 
-    `patches` and `delivered` count those of all ranks.
+    `data` says what is cut, ``"patches"`` how many an epoch has; those and `delivered` count all
+    ranks.
     """
     return {
         "version": VERSION,
@@ -46,7 +47,7 @@ def make_state(
         "epoch": epoch,
         "delivered": delivered,
         "plan": {**_plan_parameters(options), "lanes": lanes},
-        "data": {"patches": patches, "fingerprint": data},
+        "data": data,
     }
 
 

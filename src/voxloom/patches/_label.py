@@ -277,7 +277,8 @@ def _parse_probabilities(given: Any) -> dict[int, float]:
             f"got {given!r}"
         )
     shares: dict[int, float] = {}
-    for label, share in given.items():
+    for label, written in given.items():
+        share = _plain(written)
         if not _is_share(share):
             raise ProbabilityError(
                 f"label_probabilities are 0 or more, and finite; label {label} has {share!r}"
@@ -291,12 +292,17 @@ def _parse_probabilities(given: Any) -> dict[int, float]:
 
 def _whole_label(label: Any, given: Mapping[Any, Any]) -> int:
     """Return a label as an integer: np.unique of a map that was read as float gives 1.0."""
-    value = label.item() if hasattr(label, "item") else label
+    value = _plain(label)
     if not is_whole(value) and not (isinstance(value, float) and value.is_integer()):
         raise ProbabilityError(
             f"the keys of label_probabilities are integers, got {label!r} in {dict(given)}"
         )
     return int(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return Python's number for one of NumPy or torch."""
+    return value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
 
 
 def _is_share(value: Any) -> bool:

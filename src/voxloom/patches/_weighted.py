@@ -118,7 +118,8 @@ class WeightedSampler(PatchSampler):
 
         array = self.get_probability_map_image(subject).array
         self._weights_of(subject).check(array)
-        return torch.from_numpy(array.sum(axis=0, keepdims=True))
+        wide = np.result_type(array, np.float32) if array.dtype.kind == "f" else None
+        return torch.from_numpy(array.sum(axis=0, keepdims=True, dtype=wide))
 
     def _weights_of(self, subject: Subject) -> Weights:
         return Weights(f"image {self._probability_map!r} of {subject.describe()}")

@@ -2,6 +2,7 @@
 
 from voxloom.subjects._check_report import CheckReport, Finding, ImageRow
 from voxloom.subjects._collate import (
+    check_same_metadata,
     collate,
     collate_metadata,
     has_same_items,
@@ -50,6 +51,7 @@ __all__ = [
     "SubjectsDataset",
     "Transform",
     "as_subject",
+    "check_same_metadata",
     "collate",
     "collate_metadata",
     "has_same_items",

@@ -163,14 +163,20 @@ def teach_default_collate() -> None:
 def _collate_item(name: str, values: list[Any]) -> Any:
     if not isinstance(values[0], Image):
         return collate_metadata(values)
-    for image in values:
-        if not isinstance(image, Image) or image.keys() != values[0].keys():
+    check_same_metadata(name, values)
+    return {key: _collate_image(name, key, values) for key in values[0]}
+
+
+def check_same_metadata(name: str, images: Sequence[Any]) -> None:
+    """Raise SubjectError unless the items of this name are images with the same metadata."""
+    first = images[0].keys()
+    for image in images:
+        if not isinstance(image, Image) or image.keys() != first:
             found = sorted(image) if isinstance(image, Image) else type(image).__name__
             raise SubjectError(
                 f"image {name!r} is an image with the same metadata in all subjects of one batch, "
-                f"got {sorted(values[0])} and {found}"
+                f"got {sorted(first)} and {found}"
             )
-    return {key: _collate_image(name, key, values) for key in values[0]}
 
 
 def _collate_image(name: str, key: str, images: list[Image]) -> Any:
