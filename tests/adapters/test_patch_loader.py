@@ -87,6 +87,16 @@ def test_it_says_what_it_loads() -> None:
     assert repr(make_loader()).startswith("PatchLoader(Queue(6 subjects, 24 patches an epoch")
 
 
+def test_the_epoch_is_set_on_ranks_that_came_to_be_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = make_loader()
+    next(iter(loader))  # in the middle of a pass nobody looks for ranks
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    loader.set_epoch(1)
+    assert loader.queue.next_epoch == 1
+    assert sum(len(values) for values, _ in read(loader)) == 12
+
+
 def test_an_epoch_that_was_left_begins_anew_when_it_is_set() -> None:
     whole = read(make_loader())
     loader = make_loader()

@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.cli._folder import find_layout, looks_like_labels
+from voxloom.io import open_volume
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -20,8 +22,9 @@ def touch(folder: Path, *names: str) -> Path:
         ["ann_t1.nii.gz", "ann_seg.nii.gz", "bob_t1.nii.gz", "bob_seg.nii.gz"],
         ["ann/t1.nii", "ann/seg.nii", "bob/t1.nii", "bob/seg.nii"],
         ["t1/ann.nii", "t1/bob.nii", "seg/ann.nii", "seg/bob.nii"],
+        ["ann-t1.nii", "ann-seg.nii", "bob-t1.nii", "bob-seg.nii"],
     ],
-    ids=["last word", "folder a subject", "folder an image"],
+    ids=["last word", "folder a subject", "folder an image", "hyphen"],
 )
 def test_usual_layouts_are_found(tmp_path, names):
     found = find_layout(touch(tmp_path, *names))
@@ -29,6 +32,82 @@ def test_usual_layouts_are_found(tmp_path, names):
     assert found.images == ["t1", "seg"]
     assert found.labels == {"seg"}
     assert all(file.exists() for images in found.files.values() for file in images.values())
+
+
+@pytest.mark.parametrize(
+    ("names", "subjects", "images"),
+    [
+        (["volume-{}.nii", "segmentation-{}.nii"], ["0", "1"], ["volume", "segmentation"]),
+        (["img/img{}.nii", "label/label{}.nii"], ["0", "1"], ["img", "label"]),
+        (["p{}.nii.gz", "p{}_seg.nii.gz"], ["p0", "p1"], ["image", "seg"]),
+        (["p-{}.nii.gz", "p-{}-mask.nii.gz"], ["p-0", "p-1"], ["image", "mask"]),
+        (["X-0{0}/X-0{0}-t1n.nii", "X-0{0}/X-0{0}-seg.nii"], ["X-00", "X-01"], ["t1n", "seg"]),
+    ],
+    ids=["LiTS", "BTCV", "bare name", "bare name, hyphens", "BraTS 2023"],
+)
+def test_layouts_of_challenges_are_found(tmp_path, names, subjects, images):
+    files = [name.format(number) for number in range(2) for name in names]
+    found = find_layout(touch(tmp_path, *files))
+    assert [Path(key).name for key in found.files] == subjects
+    assert found.images == images
+    assert found.labels == {images[1]}
+
+
+@pytest.mark.parametrize(
+    ("names", "images"),
+    [
+        (["scan-1.nii", "scan-2.nii", "scan-3.nii"], ["image"]),
+        (["sub-a_ct.nii", "sub-b_ct.nii"], ["ct"]),
+        (["t1.nii", "t2.nii"], ["image"]),
+    ],
+    ids=["numbers", "hyphens in subjects", "one word"],
+)
+def test_rarer_layouts_need_words_that_are_known(tmp_path, names, images):
+    found = find_layout(touch(tmp_path, *names))
+    assert (len(found.files), found.images) == (len(names), images)
+
+
+def write_slices(folder: Path, suffix: str = ".dcm") -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    folder.mkdir(parents=True)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for number in range(3):
+        image = sitk.GetImageFromArray(np.zeros((1, 4, 4), np.int16))
+        for tag, value in {
+            "0008|0018": f"1.2.9.{number}",
+            "0020|000e": "1.2.4",
+            "0020|0032": f"0\\0\\{number}",
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+        }.items():
+            image.SetMetaData(tag, value)
+        writer.SetImageIO("GDCMImageIO")
+        writer.SetFileName(str(folder / f"IM{number}.dcm"))
+        writer.Execute(image)
+        (folder / f"IM{number}.dcm").rename(folder / f"IM{number}{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".dcm", "", ".IMA"])
+def test_a_folder_of_slices_is_one_volume(tmp_path, suffix):
+    for name in ("pat_1", "pat_2"):
+        write_slices(tmp_path / name, suffix)
+    assert find_layout(tmp_path / "pat_1").files == {"pat_1": {"image": tmp_path / "pat_1"}}
+    found = find_layout(tmp_path)
+    assert found.files == {name: {"image": tmp_path / name} for name in ("pat_1", "pat_2")}
+    assert open_volume(tmp_path / "pat_1").shape == (1, 4, 4, 3)
+
+
+def test_a_volume_beside_slices_is_not_lost(tmp_path):
+    write_slices(tmp_path / "ann")
+    touch(tmp_path, "ann/other.nii")
+    assert sorted(find_layout(tmp_path / "ann").files) == ["ann", "other"]
+
+
+def test_folders_of_slices_are_images_of_a_subject(tmp_path):
+    for name in ("ann/ct", "ann/pet", "bob/ct", "bob/pet"):
+        write_slices(tmp_path / name)
+    found = find_layout(tmp_path)
+    assert (sorted(found.files), found.images) == (["ann", "bob"], ["ct", "pet"])
 
 
 def test_nested_names_keep_visits_apart(tmp_path):

@@ -14,6 +14,12 @@ class Two(torch.nn.Module):
     def forward(self, patches):
         return torch.cat([-patches, patches], 1)
 
+class Many(torch.nn.Module):
+    def forward(self, patches):
+        scores = torch.zeros(len(patches), 300, *patches.shape[2:])
+        scores[:, 299] = 1
+        return scores
+
 double = Double()
 number = lambda: 3
 """
@@ -44,6 +50,13 @@ def test_argmax_writes_labels(voxloom, volume):
     labels, voxels = ScalarImage("out.nii").array, ScalarImage(volume).array
     assert labels.dtype == "uint8"
     assert (labels[abs(voxels) > 1] == (voxels > 0)[abs(voxels) > 1]).all()
+
+
+def test_argmax_of_many_channels_is_no_other_label(voxloom, volume):
+    model = "infer_networks:Many"
+    said = voxloom("infer", volume, "out.nii", "--model", model, "--patch-size", "16", "--argmax")
+    assert said.code == ExitCode.OK, said.err
+    assert set(ScalarImage("out.nii").array.ravel().tolist()) == {299}
 
 
 def test_the_volume_itself_is_not_overwritten(voxloom, volume, tmp_path):

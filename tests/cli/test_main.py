@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -47,6 +48,17 @@ def test_wrong_arguments_are_one_sentence_and_code_2(voxloom, arguments, sentenc
     assert said.err.startswith("voxloom: ")
     assert said.err.count("\n") == 1
     assert said.out == ""
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_is_one_sentence_without_the_line_that_gave_it(monkeypatch, capsys):
+    def app(*arguments, **options):
+        warnings.warn("a patch is larger\nthan the volume", UserWarning, stacklevel=2)
+        return ExitCode.OK
+
+    monkeypatch.setattr(_app, "app", app)
+    assert main(["check"]) == ExitCode.OK
+    assert capsys.readouterr().err == "voxloom: a patch is larger than the volume\n"
 
 
 def wrapped(error: BaseException) -> Exception:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voxloom._errors import CommandError
+from voxloom._errors import CommandError, LayoutError
 from voxloom.cli._sources import choose_dataset, load_callable, load_object, make_folder
 from voxloom.datasets import write_phantoms
+from voxloom.io import write_zarr
 from voxloom.prepared import prepare
 from voxloom.subjects import LABEL, SubjectsDataset
 
@@ -58,6 +59,28 @@ def test_a_folder_with_a_description_is_read_as_it_says(tmp_path):
     assert "Decathlon" in chosen.says
 
 
+def test_a_broken_description_is_not_passed_over(tmp_path):
+    write_phantoms(tmp_path, 1, (8, 8, 8))
+    (tmp_path / "dataset.json").write_text('{"labels":\n{,}')
+    with pytest.raises(LayoutError, match=r"dataset\.json is not JSON: .* line 2 .* --glob"):
+        choose_dataset(tmp_path)
+
+
+def test_a_zarr_folder_is_one_volume(tmp_path):
+    write_zarr(tmp_path / "seg.ome.zarr", np.zeros((1, 4, 4, 4), np.uint8))
+    chosen = choose_dataset(tmp_path / "seg.ome.zarr")
+    assert types_of(chosen.dataset) == {"seg": "label"}
+    assert chosen.dataset[0]["seg"].shape == (1, 4, 4, 4)
+
+
+def test_a_guess_that_tells_no_images_apart_says_what_to_do(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.nii").touch()
+    advice = f"; if several files are one subject, say so with --glob 't1={tmp_path}/{{subject}}"
+    assert f": 2 subjects{advice}_t1.nii.gz'" in choose_dataset(tmp_path).says
+    assert "--glob" not in choose_dataset(tmp_path, labels=["image"]).says
+
+
 def test_a_folder_that_nnunet_prepared_is_known(tmp_path):
     blosc2 = pytest.importorskip("blosc2")
     folder = tmp_path / "nnUNetPlans_3d_fullres"
@@ -89,7 +112,8 @@ def test_a_prepared_store_is_known(phantoms, tmp_path):
         ({"source": Path("a"), "msd": Path("b")}, "is expected, got DATA and --msd"),
         ({"glob": ["t1"]}, "--glob is NAME=PATTERN"),
         ({"glob": ["3d=a"]}, "--glob is NAME=PATTERN"),
-        ({"glob": ["a={s}"], "labels": ["b"]}, "--label names b, and the images are a"),
+        ({"glob": ["a={s}"], "labels": ["b"]}, "--label names b; images are a"),
+        ({"glob": ["a={s}", "a={s}_x"]}, "--glob names 'a' twice, '{s}' and '{s}_x'; rename one"),
     ],
 )
 def test_sources_that_cannot_be_used_are_refused(given, sentence):
@@ -155,3 +179,10 @@ def test_a_module_that_fails_inside_is_not_called_missing(tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="not_there_at_all"):
         load_object("module_that_fails:x", "--model")
+
+
+def test_a_module_that_ends_the_program_is_named(tmp_path, monkeypatch):
+    (tmp_path / "ends_the_program.py").write_text("import sys\nsys.exit(7)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(CommandError, match=r"'ends_the_program' ends the program .*__main__"):
+        load_object("ends_the_program:f", "--transform")

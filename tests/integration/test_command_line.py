@@ -84,6 +84,29 @@ def test_ctrl_c_is_one_word_and_leaves_no_process(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("after_s", [0, 1.5])
+def test_ctrl_c_while_a_store_is_prepared_is_one_word_too(
+    data: Path, tmp_path: Path, after_s: float
+) -> None:
+    (tmp_path / "slow.py").write_text("import time\n\ndef wait(subject):\n    time.sleep(60)\n")
+    arguments = ("--workers", "2", "--transform", "slow:wait")
+    process = start("prepare", data, "store", *arguments, cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while len(list(members(process.pid))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(after_s)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == ExitCode.INTERRUPTED, err
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.endswith("voxloom: stopped\n")
+    deadline = time.monotonic() + 10
+    while list(members(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert list(members(process.pid)) == []
+
+
 @pytest.mark.parametrize("arguments", [["info", "--json"], ["--help"]])
 def test_a_reader_that_goes_away_is_no_error_to_speak_of(arguments: list[str]) -> None:
     process = start(*arguments)

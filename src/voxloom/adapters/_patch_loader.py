@@ -81,8 +81,7 @@ class PatchLoader:
             A ValueError, if the epoch is negative.
         """
         if self.queue.next_epoch != epoch:
-            state = self.queue.state_dict()
-            self.queue.load_state_dict({**state, "epoch": epoch, "delivered": 0})
+            self.queue.go_to_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the queue is: see `Queue.state_dict`."""

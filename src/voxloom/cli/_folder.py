@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.io import known_suffixes
+from voxloom.io._itk import find_series
 
 _MOST_IMAGES: Final = 12
 _SHARE_OF_SUBJECTS: Final = 0.5
@@ -23,7 +24,12 @@ _IMAGE_WORDS: Final = re.compile(
     r"(?:^|_)(?:t1|t1w|t1c|t1ce|t1gd|t2|t2w|flair|pd|dwi|adc|swi|bold|ct|cta|cbct|mr|mri|pet|us"
     r"|images?|imgs?|scans?|volumes?)(?:$|_|\d)"
 )
+_WORD: Final = "[A-Za-z][A-Za-z0-9]*"
+_SLICES: Final = {".dcm", ".dicom", ".ima"}
+_MARK: Final = b"DICM"
+_MARK_AT: Final = 128
 _Split = Callable[[Path], tuple[str, str] | None]
+_Groups = dict[str, dict[str, Path]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +44,14 @@ class FoundLayout:
         For each subject its images, by name.
     labels : frozenset of str
         Which images are label maps, by their names.
+    advice : str
+        What to do if the layout is another one, where that is likely.
     """
 
     says: str
-    files: dict[str, dict[str, Path]]
+    files: _Groups
     labels: frozenset[str]
+    advice: str = ""
 
     @property
     def images(self) -> list[str]:
@@ -56,7 +65,9 @@ def find_layout(folder: Path) -> FoundLayout:
 
     Of three layouts the one is taken that explains the files best: the image is the last word
     of the file name (``ann_t1.nii.gz``), the file in a folder of the subject
-    (``ann/t1.nii.gz``), or a folder (``images/ann.nii.gz``). Else each file is a subject.
+    (``ann/t1.nii.gz``), or a folder (``images/ann.nii.gz``). Where none of them fits,
+    ``ann-t1.nii.gz``, ``volume-0.nii`` and ``ann.nii.gz`` with ``ann_seg.nii.gz`` are tried.
+    Else each file is a subject. A folder of DICOM slices is one volume.
 
     Raises
     ------
@@ -81,14 +92,16 @@ def find_layout(folder: Path) -> FoundLayout:
             f"no volume lies in {str(folder)!r} or below; known are names that end in "
             f"{', '.join(sorted(known_suffixes()))}"
         )
-    found = [
-        (says, groups)
-        for says, split in _SPLITS.items()
-        if (groups := _group(folder, files, split)) is not None
-    ]
+    if files == [Path()]:
+        groups = {folder.resolve().name: {"image": folder}}
+        return FoundLayout("nothing: the folder is one DICOM volume", groups, frozenset())
+    found = _explained(folder, files, _SPLITS)
+    if not any(map(_is_sure, found.values())):
+        others = _explained(folder, files, _RARER_SPLITS)
+        found |= {says: groups for says, groups in others.items() if _is_sure(groups)}
     if not found:
         return _one_each(folder, files)
-    says, groups = max(found, key=lambda one: _completeness(one[1]))
+    says, groups = max(found.items(), key=lambda one: _completeness(one[1]))
     names = {name for images in groups.values() for name in images}
     return FoundLayout(says, groups, frozenset(filter(looks_like_labels, names)))
 
@@ -107,10 +120,32 @@ def looks_like_labels(name: str) -> bool:
 def _volumes_in(folder: Path) -> Iterator[Path]:
     for path, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in (*folders, *names):
+        if slices := _slices_in(path, names):
+            yield Path(path).relative_to(folder)
+        for name in {*folders, *names} - slices:
             if _stem(name) != name and not name.startswith("."):
                 yield Path(path, name).relative_to(folder)
         folders[:] = [name for name in folders if _stem(name) == name]  # a Zarr is one volume
+
+
+def _slices_in(folder: str, names: list[str]) -> set[str]:
+    """Return which of the files are slices of a series; none where each is a series."""
+    slices = {name for name in names if _is_slice(Path(folder, name))}
+    has_series = len(slices) > 1 and any(len(one) > 1 for one in find_series(folder).values())
+    return slices if has_series else set()
+
+
+def _is_slice(file: Path) -> bool:
+    """Whether a file is DICOM by its suffix or, where it has none, by its mark."""
+    if file.name.startswith("."):
+        return False
+    if file.suffix.lower() in _SLICES:
+        return True
+    has_suffix = file.suffix[1:].isalpha() or _stem(file.name) != file.name
+    if has_suffix or not file.is_file() or not os.access(file, os.R_OK):
+        return False
+    with file.open("rb") as opened:
+        return opened.read(_MARK_AT + len(_MARK))[_MARK_AT:] == _MARK
 
 
 def _stem(name: str) -> str:
@@ -122,8 +157,12 @@ def _stem(name: str) -> str:
 
 
 def _by_last_word(file: Path) -> tuple[str, str] | None:
-    subject, separator, image = _stem(file.name).rpartition("_")
-    return ((file.parent / subject).as_posix(), image) if separator and subject else None
+    stem = _stem(file.name)
+    subject, _, image = stem.rpartition("_")
+    is_numbered_folder = stem == file.name and image.isdigit()
+    if not subject or is_numbered_folder:
+        return None
+    return (file.parent / subject).as_posix(), image
 
 
 def _by_file_in_folder(file: Path) -> tuple[str, str] | None:
@@ -136,15 +175,42 @@ def _by_folder(file: Path) -> tuple[str, str] | None:
     return Path(*file.parts[1:-1], _stem(file.name)).as_posix(), file.parts[0]
 
 
+def _by_word_after_hyphen(file: Path) -> tuple[str, str] | None:
+    match = re.fullmatch(f"(.+)-({_WORD})", _stem(file.name))
+    return ((file.parent / match[1]).as_posix(), match[2]) if match else None
+
+
+def _by_word_before_number(file: Path) -> tuple[str, str] | None:
+    match = re.fullmatch(r"([A-Za-z]+)[-_]?(\d+)", _stem(file.name))
+    return (match[2], match[1]) if match else None
+
+
+def _by_known_word(file: Path) -> tuple[str, str]:
+    stem = _stem(file.name)
+    match = re.fullmatch(f"(.+)[-_]({_WORD})", stem)
+    subject, image = match.groups() if match and _is_known(match[2]) else (stem, "image")
+    return (file.parent / subject).as_posix(), image
+
+
 _SPLITS: Final[dict[str, _Split]] = {
     "the last word of a file's name": _by_last_word,
     "files in a folder for each subject": _by_file_in_folder,
     "folders": _by_folder,
 }
+_RARER_SPLITS: Final[dict[str, _Split]] = {
+    "the word after the last '-' of a file's name": _by_word_after_hyphen,
+    "the word before the number in a file's name": _by_word_before_number,
+    "a last word that some files' names have": _by_known_word,
+}
 
 
-def _group(folder: Path, files: list[Path], split: _Split) -> dict[str, dict[str, Path]] | None:
-    groups: dict[str, dict[str, Path]] = {}
+def _explained(folder: Path, files: list[Path], splits: Mapping[str, _Split]) -> dict[str, _Groups]:
+    found = {says: _group(folder, files, split) for says, split in splits.items()}
+    return {says: groups for says, groups in found.items() if groups is not None}
+
+
+def _group(folder: Path, files: list[Path], split: _Split) -> _Groups | None:
+    groups: _Groups = {}
     for file in files:
         parts = split(file)
         if parts is None:
@@ -163,16 +229,26 @@ def _as_name(text: str) -> str:
     return f"image_{name}" if name[0].isdigit() else name
 
 
-def _completeness(groups: dict[str, dict[str, Path]]) -> tuple[float, int, int]:
+def _is_known(name: str) -> bool:
+    return looks_like_labels(name) or _IMAGE_WORDS.search(name.lower()) is not None
+
+
+def _is_sure(groups: _Groups) -> bool:
+    """Whether some subjects have all images, one knows a name, and images are told apart."""
+    return all(_completeness(groups))
+
+
+def _completeness(groups: _Groups) -> tuple[float, int, int]:
     """Order layouts: by subjects that have all images, by names that one knows, by subjects."""
     names = {name for images in groups.values() for name in images}
     complete = sum(len(images) == len(names) for images in groups.values())
-    known = sum(looks_like_labels(name) or bool(_IMAGE_WORDS.search(name)) for name in names)
+    known = sum(map(_is_known, names))
     return complete / len(groups), known, len(groups) if len(names) > 1 else 0
 
 
 def _one_each(folder: Path, files: list[Path]) -> FoundLayout:
-    stems = [(file.parent / _stem(file.name)).as_posix() for file in files]
+    own = folder.resolve().name
+    stems = [(file.parent / _stem(file.name or own)).as_posix() for file in files]
     if len(set(stems)) < len(stems):
         twice = next(stem for stem, count in Counter(stems).items() if count > 1)
         raise LayoutError(
@@ -180,4 +256,7 @@ def _one_each(folder: Path, files: list[Path]) -> FoundLayout:
             "say with --glob which are meant"
         )
     groups = {stem: {"image": folder / file} for stem, file in zip(stems, files, strict=True)}
-    return FoundLayout("nothing: each file is a subject", groups, frozenset())
+    pattern = f"t1={folder}/{{subject}}_t1.nii.gz"
+    advice = f"; if several files are one subject, say so with --glob '{pattern}'"
+    says = "nothing: each file is a subject"
+    return FoundLayout(says, groups, frozenset(), advice if len(files) > 1 else "")

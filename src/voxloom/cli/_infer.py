@@ -40,7 +40,9 @@ def infer(
     mode: Annotated[str, Option(metavar="gaussian|average|hann")] = "gaussian",
     batch_size: Annotated[int, Option(min=1)] = 1,
     device: Annotated[str | None, Option(help="Such as cuda; the network is moved there.")] = None,
-    argmax: Annotated[bool, Option("--argmax", help="Write the channel with most, uint8.")] = False,
+    argmax: Annotated[
+        bool, Option("--argmax", help="Write the channel with most, as uint8 or int16.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Run a network over a volume of any size, patch by patch, and write what it returns."""
@@ -121,4 +123,5 @@ def _needs_arguments(function: Any) -> bool:
 
 
 def _argmax(scores: Any) -> Any:
-    return scores.argmax(0, keepdim=True).byte()
+    labels = scores.argmax(0, keepdim=True)
+    return labels.byte() if len(scores) <= 256 else labels.short()

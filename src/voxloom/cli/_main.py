@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_closed()
     given, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        return _run(given or ["--help"])
+        with _short_warnings():
+            return _run(given or ["--help"])
     except BrokenPipeError:
         return _drop_output()
     except KeyboardInterrupt:
@@ -100,6 +102,16 @@ def _run(arguments: list[str]) -> int:
     if code == ExitCode.INTERRUPTED:  # typer has caught it
         raise KeyboardInterrupt
     return int(code or ExitCode.OK)
+
+
+@contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Show what a warning says, and not the line of our code that gave it."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(
+            f"voxloom: {_plain(message)}", file=sys.stderr
+        )
+        yield
 
 
 def _open_closed() -> None:

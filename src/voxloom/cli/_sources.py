@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -15,8 +14,10 @@ from typing import Any, Final
 from voxloom._errors import CommandError, LayoutError, VolumeNotFoundError
 from voxloom.cli._bids import FoundBids, find_bids, is_bids
 from voxloom.cli._folder import FoundLayout, find_layout, looks_like_labels
+from voxloom.io._zarr import is_zarr
 from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
 from voxloom.subjects._layout_bids import read_bids
+from voxloom.subjects._layout_json import read_json
 from voxloom.subjects._layout_nnunet_prepared import is_prepared_by_nnunet
 
 _TABLES: Final = {".csv", ".tsv"}
@@ -87,9 +88,7 @@ def subject_of_files(files: Sequence[Path], labels: Sequence[str]) -> Chosen:
         If a file is not there.
     """
     names = [_name_of(file) for file in files]
-    unknown = [name for name in labels if name not in names]
-    if unknown:
-        raise CommandError(f"--label names {', '.join(unknown)}; images are {', '.join(names)}")
+    _check_known(labels, names)
     if len({*names}) < len(names):
         raise CommandError(f"images of a subject need names of their own, got {', '.join(names)}")
     for file in files:
@@ -113,7 +112,7 @@ def load_object(text: str, option: str) -> Any:
     Raises
     ------
     CommandError
-        If there is no such module or name.
+        If there is no such module or name, or the module ends the program.
 
     Examples
     --------
@@ -132,6 +131,11 @@ def load_object(text: str, option: str) -> Any:
             raise
         raise CommandError(
             f"{option}: there is no module {module_name!r} here or among the installed ones"
+        ) from error
+    except SystemExit as error:
+        raise CommandError(
+            f"{option}: module {module_name!r} ends the program when it is imported; put what a "
+            "script does under if __name__ == '__main__'"
         ) from error
     if not hasattr(module, name):
         raise CommandError(f"{option}: module {module_name!r} has no {name!r}")
@@ -172,8 +176,9 @@ def make_folder(folder: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
-def _chosen(dataset: SubjectsDataset, says: str) -> Chosen:
-    return Chosen(dataset, f"{says}: {len(dataset)} subject{'s' if len(dataset) != 1 else ''}")
+def _chosen(dataset: SubjectsDataset, says: str, advice: str = "") -> Chosen:
+    plural = "s" if len(dataset) != 1 else ""
+    return Chosen(dataset, f"{says}: {len(dataset)} subject{plural}{advice}")
 
 
 def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:
@@ -196,6 +201,8 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
         from voxloom.prepared import open_prepared
 
         return _chosen(open_prepared(path), f"Read {path} as a prepared store")
+    if is_zarr(str(path)):
+        return subject_of_files([path], labels)
     if is_bids(path) and (found := find_bids(path)).images:
         return _from_bids(path, found, labels)
     return _from_layout(path, find_layout(path), labels)
@@ -212,10 +219,9 @@ def _refuse_names(source: str, images: Any, labels: Any) -> None:
 def _description(path: Path) -> dict[str, Any]:
     file = path if path.name == "dataset.json" else path / "dataset.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # then it is a folder like any other
-    return content if isinstance(content, dict) else {}
+        return read_json(file)[0] if file.is_file() else {}
+    except LayoutError as error:
+        raise LayoutError(f"{error}; correct it, or name the images with --glob") from error
 
 
 def _is_prepared(path: Path) -> bool:
@@ -231,7 +237,7 @@ def _from_layout(path: Path, layout: FoundLayout, labels: Sequence[str]) -> Chos
     subjects = [_subject(key, files, names, marked) for key, files in layout.files.items()]
     listed = ", ".join(f"{name} ({'label map' if name in marked else 'image'})" for name in names)
     says = f"Read {path}: what tells images apart is {layout.says}; {listed}"
-    return _chosen(SubjectsDataset(subjects), says)
+    return _chosen(SubjectsDataset(subjects), says, "" if marked else layout.advice)
 
 
 def _subject(key: str, files: dict[str, Path], names: list[str], marked: Any) -> Subject:
@@ -276,6 +282,10 @@ def _from_patterns(glob: Sequence[str], labels: Sequence[str]) -> Chosen:
             raise CommandError(
                 f"--glob is NAME=PATTERN, such as 't1=data/{{subject}}/t1.nii.gz', got {one!r}"
             )
+        if name in patterns:
+            raise CommandError(
+                f"--glob names {name!r} twice, {patterns[name]!r} and {pattern!r}; rename one"
+            )
         patterns[name] = pattern
     _check_known(labels, list(patterns))
     marked = list(labels) or [name for name in patterns if looks_like_labels(name)]
@@ -286,9 +296,7 @@ def _from_patterns(glob: Sequence[str], labels: Sequence[str]) -> Chosen:
 def _check_known(labels: Sequence[str], names: Sequence[str]) -> None:
     unknown = [name for name in labels if name not in names]
     if unknown:
-        raise CommandError(
-            f"--label names {', '.join(unknown)}, and the images are {', '.join(names)}"
-        )
+        raise CommandError(f"--label names {', '.join(unknown)}; images are {', '.join(names)}")
 
 
 def _name_of(file: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,8 +19,11 @@ _FOR_WORKERS: Final = (
 
 
 def check_no_outer_worker() -> None:
-    """Raise QueueError in a worker of a DataLoader, where an epoch would be taken apart."""
-    if get_worker_info() is not None:
+    """Raise QueueError in a worker of a DataLoader, where an epoch would be taken apart.
+
+    What a loader with threads for workers says of them, as MONAI's can, it may leave behind.
+    """
+    if get_worker_info() is not None and multiprocessing.parent_process() is not None:
         raise QueueError(_explain())
 
 

@@ -10,20 +10,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import connection, resource_tracker, util
+from multiprocessing import connection, util
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final, Literal, final
 
 from voxloom._errors import QueueError
+from voxloom._interrupts import ignore_interrupts, interrupts_later, without_interrupts
 from voxloom.loading._bench import REPORT_EVERY_S, Bench
 from voxloom.loading._board import Board, Position
 from voxloom.loading._memory import let_go_first
@@ -174,10 +173,10 @@ class ProcessExecutor:
             process.kill()
         while self._processes:
             connection.wait([self._processes[-1].sentinel], _GRACE_S)
-            with _interrupts_later():  # who is joined or closed by half keeps its descriptors
+            with interrupts_later():  # who is joined or closed by half keeps its descriptors
                 self._processes[-1].join()
                 self._processes.pop().close()
-        with _interrupts_later():
+        with interrupts_later():
             for board in self._boards:
                 board.close()
             self._bell.close()
@@ -213,7 +212,7 @@ class ProcessExecutor:
             daemon=True,
         )
         hidden = b"__main__" not in self._payload or not _main_can_be_imported()
-        with _STARTING, _without_main(hidden), _one_thread(), _without_interrupts():
+        with _STARTING, _without_main(hidden), _one_thread(), without_interrupts():
             process.start()
             let_go_first(process.pid)
             self._processes[worker : worker + 1] = [process]
@@ -225,9 +224,7 @@ def run_worker(
 ) -> None:
     """Obey commands until the pipe closes: the life of a worker process."""
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # a fork server may be older than we are
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer decides when it ends
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    ignore_interrupts()
     _let_trainer_keep_its_core()
     board.attach()
     watch = threading.Thread(target=_watch, args=(board,), name="voxloom-watch", daemon=True)
@@ -393,41 +390,6 @@ def _without_main(hidden: bool) -> Iterator[None]:
         yield
     finally:
         vars(main).update(saved)
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Let a starting process block Ctrl-C: until it can ignore it, it would write a traceback."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # it would unblock them again when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        with _interrupts_later():
-            yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """Raise Ctrl-C when what must be done as a whole is done.
-
-    Other threads take the signal even where this one blocks it.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    caught: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: caught.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if caught:
-        handler(*caught[0])
 
 
 @contextmanager

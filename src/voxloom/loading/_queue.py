@@ -399,6 +399,17 @@ class Queue(ObservedQueue):
         if self._dispatcher is not None:
             self._dispatcher.seek(self._epoch, self._delivered)
 
+    def go_to_epoch(self, epoch: int) -> None:
+        """Let the next pass be of this epoch, from its start.
+
+        Raises
+        ------
+        StateError
+            A ValueError, if the epoch is negative.
+        """
+        self._notice_ranks()  # before: a state of fewer is none of theirs
+        self.load_state_dict({**self.state_dict(), "epoch": epoch, "delivered": 0})
+
     def close(self) -> None:
         """End the workers and give the memory back. A closed queue cannot be used again."""
         self._is_closed = True
@@ -518,8 +529,9 @@ class Queue(ObservedQueue):
         if self._is_open and not is_in_turn:
             raise QueueError(
                 "it cannot be told where the next epoch begins: a DataLoader with shuffle=True or "
-                "a sampler of its own was left before its end, or its sampler does not give each "
-                "index once, as a subset, draws with replacement and a DistributedSampler do not; "
+                "a sampler of its own was left before its end, as with drop_last=True, or its "
+                "sampler does not give each index once, as a subset, draws with replacement and a "
+                "DistributedSampler do not; "
                 "use shuffle=False and no sampler: the queue shuffles by itself"
             )
 

@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 from voxloom._errors import PreparedError, VoxloomError
+from voxloom._interrupts import ignore_interrupts, without_interrupts
 
 _T = TypeVar("_T")
 
@@ -37,12 +38,13 @@ def map_in_processes(
     context = multiprocessing.get_context("spawn")
     pairs = [context.Pipe() for _ in range(min(num_workers, len(numbers)))]
     workers = {
-        ours: context.Process(target=_serve, args=(theirs, work), daemon=True)
+        ours: context.Process(target=_run, args=(theirs, work), daemon=True)
         for ours, theirs in pairs
     }
     try:
         for (_, theirs), worker in zip(pairs, workers.values(), strict=True):
-            worker.start()
+            with without_interrupts():
+                worker.start()
             theirs.close()  # so that the pipe closes when the worker dies
         yield from _collect(list(workers), list(numbers))
     finally:
@@ -82,6 +84,11 @@ def _result(pipe: Any, number: int) -> Any:
     if failed:
         raise value
     return value
+
+
+def _run(pipe: Any, work: Callable[[int], Any]) -> None:
+    ignore_interrupts()
+    _serve(pipe, work)
 
 
 def _serve(pipe: Any, work: Callable[[int], Any]) -> None:
