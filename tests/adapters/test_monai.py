@@ -1,6 +1,7 @@
 """MONAI's own transforms, on our subjects and by themselves: the same, at the same place."""
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import monai.transforms as mt
@@ -10,7 +11,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms.lazy.functional import apply_pending_transforms
 
-from voxloom import ScalarImage, Subject, UniformSampler
+from voxloom import LabelMap, ScalarImage, Subject, UniformSampler
 from voxloom._errors import SubjectError, TransformError, UnknownImageError
 from voxloom.adapters.monai import from_subject, to_subject, wrap
 
@@ -129,6 +130,39 @@ def test_a_transform_gives_what_it_gives_by_itself(
         np.testing.assert_array_equal(subject[key].array, voxels)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        mt.ShiftIntensityd("image", offset=50.5),
+        mt.Lambdad("image", lambda voxels: voxels - 230),
+        mt.ScaleIntensityRangePercentilesd("image", 5, 95, 0, 1),
+    ],
+    ids=name,
+)
+def test_a_file_of_whole_numbers_gives_what_monai_makes_of_it(
+    transform: Any, dtype: type[np.integer[Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "image.nii"
+    ScalarImage(tensor=np.arange(192, 256, dtype=dtype).reshape(1, 4, 4, 4)).save(path)
+    reads = mt.LoadImaged("image", ensure_channel_first=True)
+    expected = mt.Compose([reads, transform])({"image": path})["image"]
+    subject = Subject(image=ScalarImage(path), seg=LabelMap(path))
+    changed = wrap(mt.Compose([transform]))(subject, rng=0)
+    np.testing.assert_array_equal(changed.image.array, np.asarray(expected))
+    by_array = wrap(mt.ShiftIntensity(offset=0.5), keys=["image"])(subject, rng=0)
+    np.testing.assert_array_equal(by_array.image.array, subject.image.array + 0.5)
+    dtypes = {changed.seg.array.dtype, by_array.seg.array.dtype, subject.image.array.dtype}
+    assert (changed.image.array.dtype, dtypes) == (np.float32, {np.dtype(dtype)})
+
+
+def test_an_array_transform_leaves_other_images_as_they_are() -> None:
+    voxels = np.ones((1, 2, 2, 2), np.int16)
+    subject = Subject(t1=ScalarImage(tensor=voxels), t2=ScalarImage(tensor=voxels))
+    changed = wrap(mt.ScaleIntensity(), keys=["t1"])(subject, rng=0)
+    assert (changed.t1.array.dtype, changed.t2.array.dtype) == (np.float32, np.int16)
+
+
 def test_an_array_transform_is_called_for_the_images_it_is_for(subject: Subject) -> None:
     changed = wrap(mt.RandFlip(prob=1, spatial_axis=0), keys=["t1", "seg"])(subject, rng=1)
     np.testing.assert_array_equal(changed.t1.array, subject.t1.array[:, ::-1])
@@ -191,18 +225,35 @@ def test_a_channel_is_there_for_those_who_ensure_it(subject: Subject) -> None:
     np.testing.assert_array_equal(changed.t1.array, subject.t1.array)
 
 
-def test_reading_what_is_read_is_told_to_be_left_out(subject: Subject) -> None:
-    reads = mt.Compose([mt.LoadImaged(["t1", "seg"]), mt.ScaleIntensityd(["t1"])])
-    with pytest.raises(TransformError, match=r"leave LoadImaged out: ScalarImage\(path\)"):
-        wrap(reads)(subject, rng=0)
+@pytest.mark.parametrize(
+    ("reads", "keys"),
+    [
+        (mt.Compose([mt.LoadImaged(["t1", "seg"]), mt.ScaleIntensityd(["t1"])]), None),
+        (mt.LoadImaged("t1"), None),
+        (mt.LoadImage(), ["t1"]),
+    ],
+    ids=["Compose", "alone", "array"],
+)
+def test_reading_what_is_read_is_told_to_be_left_out(
+    reads: Any, keys: list[str] | None, subject: Subject
+) -> None:
+    with pytest.raises(TransformError, match=r"leave LoadImaged? out: ScalarImage\(path\)"):
+        wrap(reads, keys)(subject, rng=0)
 
 
 def test_an_error_of_a_transform_is_its_own(subject: Subject) -> None:
     def fail(tensor: torch.Tensor) -> torch.Tensor:
-        raise RuntimeError("not today")
+        raise KeyError("not today")
 
-    for transform in (mt.Lambdad("t1", fail), mt.Compose([mt.Lambdad("t1", fail)])):
-        with pytest.raises(RuntimeError, match=r"not today|applying transform"):
+    with pytest.raises(KeyError, match="not today"):
+        wrap(mt.Lambdad("t1", fail))(subject, rng=0)
+
+
+def test_the_error_of_a_compose_names_the_part_and_the_reason(subject: Subject) -> None:
+    scale = mt.ScaleIntensityRangePercentilesd("seg", 5, 95, 0, 1)
+    message = r"applying transform <.*ScaleIntensityRangePercentilesd.*: RuntimeError: quantile\(\)"
+    for transform in (mt.Compose([scale]), mt.Compose([mt.OneOf([scale])])):
+        with pytest.raises(RuntimeError, match=message):
             wrap(transform)(subject, rng=0)
 
 
@@ -242,6 +293,19 @@ def test_a_changed_shape_without_an_affine_is_refused(subject: Subject) -> None:
 
     with pytest.raises(TransformError, match=r"'t1' came back without an affine.*set_track_meta"):
         wrap(crop)(subject)
+
+
+@pytest.mark.parametrize(
+    ("transform", "dimensions"),
+    [(mt.EnsureChannelFirstd("t1", channel_dim="no_channel"), 5), (mt.SqueezeDimd("t1"), 3)],
+    ids=["5", "3"],
+)
+def test_a_dimension_more_or_less_is_refused(
+    transform: Any, dimensions: int, subject: Subject
+) -> None:
+    message = rf"'t1' came back with {dimensions} dimensions.*instead of the 4 of.*leave out"
+    with pytest.raises(TransformError, match=message):
+        wrap(transform)(subject, rng=0)
 
 
 def test_what_is_no_transform_is_refused(subject: Subject) -> None:

@@ -9,7 +9,15 @@ import pytest
 import torch
 import torchio as tio
 
-from voxloom import LabelMap, ScalarImage, Subject, UniformSampler
+from voxloom import (
+    GridSampler,
+    LabelMap,
+    Queue,
+    ScalarImage,
+    Subject,
+    SubjectsDataset,
+    UniformSampler,
+)
 from voxloom._errors import TransformError
 from voxloom.adapters import torchio as adapter
 from voxloom.adapters.torchio import from_subject, to_subject, wrap
@@ -186,3 +194,18 @@ def test_an_image_that_a_transform_removes_is_gone(subject: Subject) -> None:
         return theirs
 
     assert set(adapter.wrap(remove)(subject)) == {"t1", "seg", "age", "site"}
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda subject: SubjectsDataset([subject]),
+        lambda subject: Queue(tio.SubjectsDataset([subject]), 4, 2, UniformSampler(4)),
+        lambda subject: UniformSampler(4)(subject),
+        lambda subject: GridSampler(subject, 4),
+    ],
+    ids=["data set", "queue", "sampler", "grid"],
+)
+def test_a_subject_of_torchio_is_told_what_makes_one_of_ours(subject: Subject, use: Any) -> None:
+    with pytest.raises(ValueError, match=r"a Subject of TorchIO; voxloom\.Subject\.from_torchio"):
+        use(from_subject(subject))

@@ -1,14 +1,14 @@
 """MONAI's transforms on our subjects, and subjects as MONAI's dictionaries.
 
-Voxels travel as `monai.data.MetaTensor` over the memory of the image, with its affine, so that
-spatial transforms move the affine too. MONAI comes with ``pip install 'voxloom[monai]'``.
+Voxels travel as `monai.data.MetaTensor` with the affine of the image, so that spatial transforms
+move the affine too. MONAI comes with ``pip install 'voxloom[monai]'``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from voxloom.subjects import (
     load_copy,
 )
 
+if TYPE_CHECKING:
+    import torch
+
 _OWN_KEYS: Final = (DATA, AFFINE, TYPE, PATH, STEM)
 
 
@@ -45,7 +48,8 @@ def wrap(transform: Callable[..., Any], keys: Sequence[str] | None = None) -> Mo
     transform : callable
         A dictionary transform, or a Compose of them: it finds each image of the subject as a
         MetaTensor ``(C, W, H, D)`` under its name, and all metadata as they are. Or an array
-        transform, which is called for each image in `keys` with the same randomness.
+        transform, which is called for each image in `keys` with the same randomness. Intensities
+        that are whole numbers come to either as float32, as after LoadImaged.
     keys : sequence of str, optional
         The images of an array transform. A dictionary transform has keys of its own.
 
@@ -110,24 +114,21 @@ class MonaiTransform:
         TransformError
             A ValueError, if the transform gives something that is no subject, or would read
             images that are read already.
+        RuntimeError
+            MONAI's own, if a part of a Compose fails; it names the part and the reason.
         """
         as_subject(subject, f"what {_name(self.transform)} is called with")
         seed = seed_from(rng)
         # some transforms of MONAI work in place
-        items = from_subject(load_copy(subject))
+        own = load_copy(subject)
         with seeded_globals(seed):
-            changed = self._on_dictionary(items, seed) if self.keys is None else items
+            changed = self._on_dictionary(own, seed) if self.keys is None else dict(own)
             for key in self.keys or ():
-                subject.get_image(key)
-                changed[key] = self._seeded(seed)(items[key])
+                changed[key] = self._called(_as_meta_tensor(own.get_image(key)), seed)
         return to_subject(_applied(changed), like=subject)
 
-    def _on_dictionary(self, items: dict[str, Any], seed: int) -> dict[str, Any]:
-        try:
-            changed = self._seeded(seed)(items)
-        except RuntimeError as error:
-            _explain_reading(self.transform, items, error)
-            raise
+    def _on_dictionary(self, subject: Subject, seed: int) -> dict[str, Any]:
+        changed = self._called(from_subject(subject), seed)
         if isinstance(changed, list) and len(changed) == 1:
             [changed] = changed
         if not isinstance(changed, Mapping):
@@ -139,10 +140,15 @@ class MonaiTransform:
             )
         return dict(changed)
 
-    def _seeded(self, seed: int) -> Callable[..., Any]:
+    def _called(self, given: Any, seed: int) -> Any:
         if hasattr(self.transform, "set_random_state"):
             self.transform.set_random_state(seed=seed % 2**32)
-        return self.transform
+        try:
+            return self.transform(given)
+        except Exception as error:
+            _explain_reading(self.transform, given, error)
+            _name_reason(error)
+            raise
 
 
 def from_subject(subject: Subject) -> dict[str, Any]:
@@ -156,8 +162,9 @@ def from_subject(subject: Subject) -> dict[str, Any]:
     Returns
     -------
     dict
-        Each image is a MetaTensor ``(C, W, H, D)`` over the memory of ``image.data``, with its
-        affine (RAS+, mm, float64) and its metadata in ``meta``. The rest is as it was.
+        Each image is a MetaTensor ``(C, W, H, D)`` with its affine (RAS+, mm, float64) and its
+        metadata in ``meta``. Intensities that are whole numbers become float32, as LoadImaged
+        makes them; others lie over the memory of ``image.data``. The rest is as it was.
 
     Examples
     --------
@@ -247,10 +254,20 @@ def _as_meta_tensor(image: Image) -> Any:
     if image.path is not None:
         meta["filename_or_obj"] = image[PATH]
     affine = torch.from_numpy(image.affine)
-    return import_extra("monai.data", "monai").MetaTensor(image.data, affine=affine, meta=meta)
+    voxels = _as_monai_reads(image)
+    return import_extra("monai.data", "monai").MetaTensor(voxels, affine=affine, meta=meta)
+
+
+def _as_monai_reads(image: Image) -> torch.Tensor:
+    """Return voxels that no arithmetic wraps around: uint8 220 + 50 is not 14."""
+    voxels = image.data
+    is_whole = not (voxels.is_floating_point() or voxels.is_complex())
+    return voxels.float() if is_whole and image.type == INTENSITY else voxels
 
 
 def _as_item(name: str, value: Any, like: Subject | None) -> Any:
+    if isinstance(value, Image):
+        return value
     before = None if like is None else like.get(name)
     image = before if isinstance(before, Image) else None
     affine = getattr(value, "affine", None)
@@ -267,6 +284,12 @@ def _as_item(name: str, value: Any, like: Subject | None) -> Any:
 def _with_voxels(name: str, value: Any, image: Image) -> Any:
     if not hasattr(value, "shape"):
         return value
+    if len(value.shape) != 4:
+        raise TransformError(
+            f"image {name!r} came back with {len(value.shape)} dimensions, shape "
+            f"{tuple(value.shape)}, instead of the 4 of {image.shape}, (C, W, H, D); leave out "
+            f"what adds or removes one: EnsureChannelFirstd(channel_dim='no_channel'), SqueezeDimd"
+        )
     if tuple(value.shape[1:]) != image.spatial_shape:
         raise TransformError(
             f"image {name!r} came back without an affine and with shape {tuple(value.shape)} "
@@ -285,23 +308,40 @@ def _check_has_image(made: Mapping[str, Any]) -> None:
         )
 
 
-def _explain_reading(transform: Any, items: Mapping[str, Any], error: RuntimeError) -> None:
+def _explain_reading(transform: Any, given: Any, error: Exception) -> None:
     """Raise an error that helps where a transform failed because it reads what is read."""
     transforms = import_extra("monai.transforms", "monai")
     parts = [transform]
     if isinstance(transform, transforms.Compose):
         parts = transform.flatten().transforms
     for part in parts:
-        keys = getattr(part, "keys", ())
-        if isinstance(part, transforms.LoadImaged) and any(_is_read(items.get(k)) for k in keys):
+        if _reads(part, given):
             raise TransformError(
-                f"LoadImaged reads {list(keys)}, which are images that are read already; leave "
-                "LoadImaged out: ScalarImage(path) and LabelMap(path) take its place"
+                f"{_name(part)} reads {list(getattr(part, 'keys', ['an image']))}, read already; "
+                f"leave {_name(part)} out: ScalarImage(path) and LabelMap(path) take its place"
             ) from error
 
 
-def _is_read(item: Any) -> bool:
-    return hasattr(item, "affine")
+def _reads(part: Any, given: Any) -> bool:
+    """Whether a transform reads what is read already."""
+    transforms = import_extra("monai.transforms", "monai")
+    if isinstance(part, transforms.LoadImaged):
+        return any(hasattr(given.get(key), "affine") for key in part.keys)
+    return isinstance(part, transforms.LoadImage)
+
+
+def _name_reason(error: Exception) -> None:
+    """Let the error of a Compose say which part failed, and why; it leaves that to its causes."""
+    part: BaseException = error
+    reason = part.__cause__ if _names_part(part) else None
+    while reason is not None and _names_part(reason):
+        part, reason = reason, reason.__cause__
+    if reason is not None:
+        error.args = (f"{part}: {type(reason).__name__}: {reason}",)
+
+
+def _names_part(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and str(error).startswith("applying transform")
 
 
 def _applied(items: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from voxloom.loading._generator_state import generator_of, read_generator, write
 from voxloom.loading._plan import EpochPlan, Integers, PlanOptions, Share, plan_epoch
 from voxloom.loading._state import DEALT, GENERATOR, read_epoch, read_visits
 from voxloom.patches import GridSampler, PatchSampler
-from voxloom.subjects import NUM_SAMPLES, Subject
+from voxloom.subjects import NUM_SAMPLES, Subject, as_subject
 
 Visits = Callable[[int], Integers | None]
 _WEIGHTED: Final = "weighted subjects"
@@ -114,7 +114,7 @@ def _no_patches(epoch: int) -> QueueError:
 def peek_subjects(dataset: Any) -> list[Subject | None]:
     """Return the subjects unloaded, or None where the data set does not show them."""
     if hasattr(dataset, "dry_iter") and len(shown := list(dataset.dry_iter())) == len(dataset):
-        return shown
+        return [as_subject(subject, "dry_iter() of the data set") for subject in shown]
     if isinstance(dataset, list | tuple):
         return [subject if isinstance(subject, Subject) else None for subject in dataset]
     from torch.utils import data  # workers import this module, and need torch for nothing else

@@ -16,7 +16,7 @@ from voxloom.patches._cut import cut
 from voxloom.patches._grid import Grid, Locations, as_index3, parse_patch_overlap
 from voxloom.patches._padding import PaddingMode, parse_padding_mode
 from voxloom.patches._size import parse_patch_size
-from voxloom.subjects import INDEX_INI, LOCATION, Subject, teach_default_collate
+from voxloom.subjects import INDEX_INI, LOCATION, Subject, kind_of, teach_default_collate
 
 
 @final
@@ -96,7 +96,7 @@ class GridSampler:
     def grid_of(self, subject: Subject) -> Grid:
         """Return the grid over a subject, after checking that its images share a space."""
         if not isinstance(subject, Subject):
-            raise SamplerError(f"GridSampler takes a voxloom.Subject, got {type(subject).__name__}")
+            raise SamplerError(f"GridSampler takes a voxloom.Subject, got {kind_of(subject)}")
         return self._grid_over(subject.space.spatial_shape, subject.describe())
 
     def places(self, spatial_shape: Shape3) -> list[Index3]:

@@ -19,7 +19,7 @@ from voxloom.patches._cut import cut
 from voxloom.patches._padding import PaddingMode, parse_padding_mode
 from voxloom.patches._size import check_patch_fits, is_whole, parse_patch_size
 from voxloom.patches._valid import valid_centres
-from voxloom.subjects import Subject
+from voxloom.subjects import Subject, kind_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -143,7 +143,7 @@ class PatchSampler(ABC):
         """
         if not isinstance(subject, Subject):
             raise SamplerError(
-                f"{type(self).__name__} takes a voxloom.Subject, got {type(subject).__name__}"
+                f"{type(self).__name__} takes a voxloom.Subject, got {kind_of(subject)}"
             )
         subject.check_consistent_space()
         if self._padding_mode is None:

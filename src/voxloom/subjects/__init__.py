@@ -26,7 +26,7 @@ from voxloom.subjects._keys import (
     STEM,
     TYPE,
 )
-from voxloom.subjects._subject import Subject, as_subject
+from voxloom.subjects._subject import Subject, as_subject, kind_of
 
 __all__ = [
     "AFFINE",
@@ -55,6 +55,7 @@ __all__ = [
     "collate",
     "collate_metadata",
     "has_same_items",
+    "kind_of",
     "lazy_copy",
     "load_copy",
     "names_of_batch",

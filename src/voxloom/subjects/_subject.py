@@ -422,5 +422,19 @@ def as_subject(value: Any, where: str) -> Subject:
         If it is something else; `where` says who gave it.
     """
     if not isinstance(value, Subject):
-        raise SubjectError(f"{where} should give a voxloom.Subject, got {type(value).__name__}")
+        raise SubjectError(f"{where} should give a voxloom.Subject, got {kind_of(value)}")
     return value
+
+
+def kind_of(value: Any) -> str:
+    """Return what something is that is no subject, and what makes one of TorchIO's.
+
+    Examples
+    --------
+    >>> kind_of([1, 2])
+    'list'
+    """
+    kind = type(value)
+    if kind.__module__.startswith("torchio."):
+        return f"a {kind.__name__} of TorchIO; voxloom.Subject.from_torchio makes one of it"
+    return kind.__name__
