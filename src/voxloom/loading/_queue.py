@@ -204,13 +204,7 @@ class Queue(ObservedQueue):
         visits = choose_visits(subject_sampler, subject_weights, shares, options, len(counts))
         ranks = RankOptions(rank, world, lanes)
         self._run = RunPlan(
-            self._subjects,
-            counts,
-            options,
-            visits,
-            ranks,
-            sampler=f"{type(sampler).__name__} of {self.sampler.patch_size}",
-            seed_is_given=seed is not None,
+            self._subjects, counts, options, visits, ranks, sampler, seed_is_given=seed is not None
         )
         self._epoch = self._delivered = 0
         self._is_open = self._is_closed = False

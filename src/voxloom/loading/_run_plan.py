@@ -14,6 +14,7 @@ from voxloom.loading._epochs import DrawnVisits, Epochs, SampledVisits, Visits, 
 from voxloom.loading._plan import PlanOptions, Share
 from voxloom.loading._ranks import agree_on, find_share
 from voxloom.loading._state import fingerprint, make_state, read_delivered, read_epoch, read_seed
+from voxloom.patches import GridSampler, PatchSampler
 from voxloom.subjects import Subject
 
 
@@ -45,8 +46,8 @@ class RunPlan:
         Which subjects an epoch visits; by default each comes once.
     ranks : RankOptions
         What the user said about ranks.
-    sampler : str
-        What cuts patches, for the state: one of another queue is refused.
+    sampler : PatchSampler or GridSampler
+        What cuts patches; the state of a run with another is refused.
     seed_is_given : bool
         Whether the seed was given, the same on all ranks, or drawn on each.
 
@@ -63,13 +64,14 @@ class RunPlan:
         options: PlanOptions,
         visits: Visits | None,
         ranks: RankOptions,
+        sampler: PatchSampler | GridSampler,
         *,
-        sampler: str,
         seed_is_given: bool,
     ) -> None:
         self.options, self.visits = options, visits
         self._subjects, self._counts = subjects, counts
-        self._ranks, self._sampler = ranks, sampler
+        self._ranks = ranks
+        self._sampler = f"{type(sampler).__name__} of {sampler.patch_size}"
         self._seed_is_given = self._is_agreed = seed_is_given
         self._may_differ = not seed_is_given  # from the seeds that other ranks drew
         self.epochs = self._current_epochs()
