@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,17 @@ def members(session: int) -> Iterator[int]:
                 yield int(entry.name)
 
 
+def wait_until(is_so: Callable[[], bool], patience_s: float = 60) -> None:
+    deadline = time.monotonic() + patience_s
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def assert_nobody_is_left(process: subprocess.Popen[str]) -> None:
+    wait_until(lambda: not list(members(process.pid)), 10)  # multiprocessing's tracker is the last
+    assert list(members(process.pid)) == []
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_stream_that_is_closed_changes_no_exit_code(data: Path, closed: str) -> None:
     line = f"exec {sys.executable} -m voxloom.cli check {data} {closed}"
@@ -65,9 +76,7 @@ def test_ctrl_c_is_one_word_and_leaves_no_process(
 ) -> None:
     process = start("bench", data, "--seconds", "60", "--workers", "2", cwd=tmp_path)
     if waits_for == "workers":
-        deadline = time.monotonic() + 60
-        while len(list(members(process.pid))) < 3 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: len(list(members(process.pid))) >= 3)
     else:
         time.sleep(0.3)
     os.killpg(process.pid, signal.SIGINT)
@@ -77,10 +86,7 @@ def test_ctrl_c_is_one_word_and_leaves_no_process(
     assert out == ""
     assert "Traceback" not in err
     assert err == "" or err.endswith("voxloom: stopped\n")
-    deadline = time.monotonic() + 10  # multiprocessing's tracker ends when we have
-    while list(members(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert list(members(process.pid)) == []
+    assert_nobody_is_left(process)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,9 +97,7 @@ def test_ctrl_c_while_a_store_is_prepared_is_one_word_too(
     (tmp_path / "slow.py").write_text("import time\n\ndef wait(subject):\n    time.sleep(60)\n")
     arguments = ("--workers", "2", "--transform", "slow:wait")
     process = start("prepare", data, "store", *arguments, cwd=tmp_path)
-    deadline = time.monotonic() + 60
-    while len(list(members(process.pid))) < 4 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: len(list(members(process.pid))) >= 4)
     time.sleep(after_s)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
@@ -101,10 +105,7 @@ def test_ctrl_c_while_a_store_is_prepared_is_one_word_too(
     assert out == ""
     assert "Traceback" not in err
     assert err.endswith("voxloom: stopped\n")
-    deadline = time.monotonic() + 10
-    while list(members(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert list(members(process.pid)) == []
+    assert_nobody_is_left(process)
 
 
 @pytest.mark.parametrize("arguments", [["info", "--json"], ["--help"]])

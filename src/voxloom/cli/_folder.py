@@ -12,6 +12,7 @@ from typing import Final
 
 from voxloom._errors import LayoutError, VolumeNotFoundError
 from voxloom.io import known_suffixes
+from voxloom.io._dicom import SUFFIXES, should_be_slice
 from voxloom.io._itk import find_series
 
 _MOST_IMAGES: Final = 12
@@ -25,9 +26,6 @@ _IMAGE_WORDS: Final = re.compile(
     r"|images?|imgs?|scans?|volumes?)(?:$|_|\d)"
 )
 _WORD: Final = "[A-Za-z][A-Za-z0-9]*"
-_SLICES: Final = {".dcm", ".dicom", ".ima"}
-_MARK: Final = b"DICM"
-_MARK_AT: Final = 128
 _Split = Callable[[Path], tuple[str, str] | None]
 _Groups = dict[str, dict[str, Path]]
 
@@ -139,13 +137,10 @@ def _is_slice(file: Path) -> bool:
     """Whether a file is DICOM by its suffix or, where it has none, by its mark."""
     if file.name.startswith("."):
         return False
-    if file.suffix.lower() in _SLICES:
+    if file.suffix.lower() in SUFFIXES:
         return True
     has_suffix = file.suffix[1:].isalpha() or _stem(file.name) != file.name
-    if has_suffix or not file.is_file() or not os.access(file, os.R_OK):
-        return False
-    with file.open("rb") as opened:
-        return opened.read(_MARK_AT + len(_MARK))[_MARK_AT:] == _MARK
+    return not has_suffix and os.access(file, os.R_OK) and should_be_slice(file)
 
 
 def _stem(name: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from voxloom._errors import UnknownFormatError, VolumeReadError
 from voxloom.geometry import Affine, Box
+from voxloom.io._dicom_elements import has_mark
 from voxloom.io._dicom_slice import PLAIN_TAGS, plain_slice
 from voxloom.io._failures import damaged, reading
 from voxloom.io._itk import ItkHeader, decode_itk, find_series, read_itk_header
@@ -20,10 +21,8 @@ _UNEVEN: Final = 0.02
 """Share of the distance between slices by which one may be off its place."""
 
 _MOST_SHOWN: Final = 4
-_MARK: Final = b"DICM"
-_MARK_AT: Final = 128
 _DIRECTORY: Final = "DICOMDIR"
-_SUFFIXES: Final = (".dcm", ".dicom", ".ima")
+SUFFIXES: Final = (".dcm", ".dicom", ".ima")
 
 
 @final
@@ -117,7 +116,7 @@ def _check_none_is_left_out(others: list[Path]) -> None:
     """Raise if a slice cannot be read: ITK leaves it out, and the first or last is not missed."""
     for file in others:
         is_ours = file.name.upper() != _DIRECTORY and not file.name.startswith(".")
-        if is_ours and _should_be_slice(file):
+        if is_ours and should_be_slice(file):
             raise damaged(
                 os.fspath(file),
                 "is no DICOM slice that can be read; take it out of the folder if it is no part of "
@@ -125,12 +124,12 @@ def _check_none_is_left_out(others: list[Path]) -> None:
             )
 
 
-def _should_be_slice(file: Path) -> bool:
+def should_be_slice(file: Path) -> bool:
+    """Whether a file is DICOM by its mark or its suffix."""
     if not file.is_file():
         return False
     with reading(os.fspath(file)), file.open("rb") as opened:
-        has_mark = opened.read(_MARK_AT + len(_MARK))[_MARK_AT:] == _MARK
-    return has_mark or file.suffix.lower() in _SUFFIXES
+        return has_mark(opened) or file.suffix.lower() in SUFFIXES
 
 
 def _check_alike(folder: str, files: tuple[str, ...], headers: list[ItkHeader]) -> None:

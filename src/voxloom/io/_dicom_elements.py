@@ -73,12 +73,17 @@ def find_pixels(path: str) -> StoredPixels | None:
     return StoredPixels(offset, length, syntax[0], file_bytes)
 
 
+def has_mark(file: BinaryIO) -> bool:
+    """Tell whether a file begins as DICOM does, and pass that."""
+    return file.read(_PREAMBLE + len(_MARK))[_PREAMBLE:] == _MARK
+
+
 def start_of_elements(file: BinaryIO) -> tuple[ByteOrder, bool] | None:
     """Return byte order and style of the elements that follow the file's own, which are passed.
 
     None where it is no DICOM file, or compressed. The style is whether they name their types.
     """
-    if file.read(_PREAMBLE + len(_MARK))[_PREAMBLE:] != _MARK:
+    if not has_mark(file):
         return None
     syntax = None
     for _ in range(_MOST_ELEMENTS):

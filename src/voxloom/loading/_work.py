@@ -150,14 +150,15 @@ class Workshop:
         loaded, stored = self._clock.run_load(lambda: self._load(subject, epoch, place, stored))
         transformed = run("transform", lambda: self._transform(loaded, subject, epoch))
         locate = run("locate", lambda: self._prepare(transformed, subject))
-        if stored:  # nothing is decoded for a subject of these again
-            let_go_of_freed()
         layout = Layout.of(transformed, self._spec.sampler.patch_size)
         border = self._border(transformed)
         is_cached = self._is_cached(transformed, subject, stored)
         is_lasting = is_cached or self._is_as_given(transformed, subject)
         shape = transformed.spatial_shape
-        return Opened(transformed, layout, locate, shape, border, is_lasting, is_cached, stored)
+        opened = Opened(transformed, layout, locate, shape, border, is_lasting, is_cached, stored)
+        if opened.stays_in_memory:  # what decoding and indexing took is not needed again
+            let_go_of_freed()
+        return opened
 
     def locate(self, opened: Opened, patch: int, epoch: int) -> Box:
         """Return where a patch of the subject lies."""

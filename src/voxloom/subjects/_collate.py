@@ -169,9 +169,9 @@ def _collate_item(name: str, values: list[Any]) -> Any:
 
 def check_same_metadata(name: str, images: Sequence[Any]) -> None:
     """Raise SubjectError unless the items of this name are images with the same metadata."""
-    first = images[0].keys()
+    first = set(images[0])
     for image in images:
-        if not isinstance(image, Image) or image.keys() != first:
+        if not isinstance(image, Image) or set(image) != first:
             found = sorted(image) if isinstance(image, Image) else type(image).__name__
             raise SubjectError(
                 f"image {name!r} is an image with the same metadata in all subjects of one batch, "
