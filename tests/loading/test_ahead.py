@@ -1,4 +1,4 @@
-"""More patches are made ahead where somebody waits although workers had a long rest."""
+"""How many patches are made ahead: more where they are fast, or where a long rest was too short."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def test_more_are_made_where_somebody_waits_although_workers_had_a_long_rest(
 ) -> None:
     now = 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    ahead = Ahead(4, 10)
+    ahead = Ahead(2, 40)
 
     def rest(seconds: float) -> None:
         nonlocal now
@@ -23,16 +23,42 @@ def test_more_are_made_where_somebody_waits_although_workers_had_a_long_rest(
     now += 9
     ahead.note_rest(False)
     ahead.note_wait()
-    assert ahead.count == 4
+    assert ahead.count == 16
     rest(0.6)
     rest(0.1)
     ahead.note_wait()
     ahead.note_wait()
-    assert ahead.count == 8
+    assert ahead.count == 32
     rest(60)
     ahead.note_wait()
-    assert ahead.count == 10
+    assert ahead.count == 40
 
 
 def test_no_more_are_made_than_there_may_be() -> None:
-    assert Ahead(16, 5).count == 5
+    ahead = Ahead(16, 5)
+    assert ahead.count == 5
+    ahead.note_work(1, 0.0)
+    assert ahead.count == 5
+
+
+def test_what_takes_a_worker_twenty_milliseconds_is_made_ahead_for_it() -> None:
+    ahead = Ahead(3, 1000)
+    for _ in range(99):
+        ahead.note_work(4, 4 * 0.001)
+    assert ahead.count == 3 * 20
+
+
+def test_patches_that_take_long_are_as_many_ahead_as_at_the_start() -> None:
+    ahead = Ahead(3, 1000)
+    for _ in range(99):
+        ahead.note_work(2, 9.0)
+    assert ahead.count == 3 * 8
+
+
+def test_one_report_that_took_no_time_is_not_believed() -> None:
+    ahead = Ahead(3, 1000)
+    for _ in range(99):
+        ahead.note_work(1, 0.002)
+    before = ahead.count
+    ahead.note_work(1, 0.0)
+    assert before <= ahead.count <= before * 1.2

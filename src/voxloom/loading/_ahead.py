@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final, final
 
+# For each worker so many that they are this much work, but so many at least: less, and it rests
+# while the trainer's process is busy or has no core.
+_LEAST: Final = 8
+_WORK_S: Final = 0.02
 _REST_S: Final = 0.5  # a shorter one is no use for many patches
+_SHARE_OF_NEW: Final = 0.125  # of the last report, in how long a patch takes
 
 
 @final
 class Ahead:
     """How many of the patches that are due next are made, where all could be made at any time.
 
-    They become more where somebody waits although workers had long had nothing to do.
+    They are more where a patch takes little time, and become more where somebody waits although
+    workers had long had nothing to do.
 
     Parameters
     ----------
-    count : int
-        How many, to begin with.
+    num_workers : int
+        How many make patches.
     most : int
-        They never become more.
+        There are never more.
 
     Attributes
     ----------
@@ -27,10 +34,18 @@ class Ahead:
         How many now.
     """
 
-    def __init__(self, count: int, most: int) -> None:
-        self.count, self._most = min(count, most), most
+    def __init__(self, num_workers: int, most: int) -> None:
+        self._num_workers, self._most = num_workers, most
+        self._factor, self._patch_s = 1, _WORK_S / _LEAST
         self._had_rest = False
         self._rests_since: float | None = None
+        self._decide()
+
+    def note_work(self, count: int, seconds: float) -> None:
+        """Note how long a worker took for some patches."""
+        patch_s = min(max(seconds / count, _WORK_S / self._most), _WORK_S / _LEAST)
+        self._patch_s += _SHARE_OF_NEW * (patch_s - self._patch_s)
+        self._decide()
 
     def note_rest(self, rests: bool) -> None:
         """Note whether all workers rest because enough is made."""
@@ -44,4 +59,11 @@ class Ahead:
     def note_wait(self) -> None:
         """Note that somebody waits for a patch."""
         if self._had_rest:
-            self.count, self._had_rest = min(2 * self.count, self._most), False
+            self._had_rest = False
+            if self.count < self._most:
+                self._factor *= 2
+                self._decide()
+
+    def _decide(self) -> None:
+        each = math.ceil(_WORK_S / self._patch_s)
+        self.count = min(each * self._num_workers * self._factor, self._most)

@@ -342,4 +342,5 @@ class Dispatcher:
                 job = running.job
                 self._ledger.keep(running, done)
         if job is not None:
+            self._ledger.note_work(len(event.patches), sum(event.seconds.values()))
             self.meter.note_work(worker, job, event)

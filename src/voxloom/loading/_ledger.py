@@ -35,9 +35,7 @@ _OPENING: Final = 16
 _MOST_TOLD: Final = 64
 # Slots are given out by such shares of all, so that a worker is not asked patch by patch.
 _SHARE: Final = 8
-# So many patches that could be made at any time are made ahead for each worker, to begin with.
-_AHEAD: Final = 8
-# They are given out by such shares.
+# Patches that could be made at any time are made ahead, and given out by such shares of them.
 _SHARE_AHEAD: Final = 2
 
 
@@ -82,7 +80,7 @@ class Ledger:
         self._openers: dict[int, set[int]] = {}
         self._numbers = count()
         self._slots = FreeSlots(memory)
-        self._ahead = Ahead(_AHEAD * executor.num_workers, memory.count)
+        self._ahead = Ahead(executor.num_workers, memory.count)
         self._lacking = Lacking(self._slots, self._is_at_hand)
         self._jobs = Jobs(plan, 0, 0, self._numbers, self._is_at_hand)
         self._next: Job | None = None
@@ -181,6 +179,10 @@ class Ledger:
             read = partial(self._memory.frame, self._memory.frame_of(slot))
             self.ready[key] = finished_patch(running, done, slot, read)
         self._forget_if_done(running)
+
+    def note_work(self, count: int, seconds: float) -> None:
+        """Note how long a worker took for some patches: more are made ahead where that is short."""
+        self._ahead.note_work(count, seconds)
 
     def split(self, running: Running, place: int) -> Running:
         """Take one patch out of a job, with its slot, to be made by a job of its own."""
