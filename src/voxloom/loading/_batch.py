@@ -95,8 +95,8 @@ class BatchBuilder:
             name: _collate_item(name, self._outlines, voxels, self._origins)
             for name in names_of_batch(self._outlines)
         }
-        locations = torch.from_numpy(self._locations)
-        batch[INDEX_INI], batch[LOCATION] = locations[:, :3].clone(), locations
+        batch[INDEX_INI] = torch.from_numpy(self._locations[:, :3].copy())
+        batch[LOCATION] = torch.from_numpy(self._locations)
         self.seconds += time.perf_counter() - start
         return batch
 
@@ -138,7 +138,7 @@ def _collate_item(
 
 
 def _moved_affines(images: list[Image], origins: Affine) -> torch.Tensor:
-    affines = np.stack([image.affine for image in images])
+    affines = np.array([image.affine for image in images])
     affines[:, :3, 3] = np.einsum("bij,bj->bi", affines[:, :3], origins)
     return torch.from_numpy(affines)
 

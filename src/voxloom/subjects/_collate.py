@@ -53,7 +53,7 @@ def collate(batch: Sequence[Subject]) -> dict[str, Any]:
 
 def has_same_items(first: Subject, other: Subject) -> bool:
     """Whether two subjects can be of one batch. Only some may say their ``num_samples``."""
-    return (first.keys() ^ other.keys()) <= {NUM_SAMPLES}
+    return set(first) ^ set(other) <= {NUM_SAMPLES}
 
 
 def names_of_batch(batch: Sequence[Subject]) -> list[str]:
@@ -124,15 +124,19 @@ def collate_metadata(values: Sequence[Any]) -> Any:
     >>> collate_metadata([{"age": 40}, {"age": 41}]), collate_metadata([None, 3])
     ({'age': tensor([40, 41])}, [None, 3])
     """
+    kinds = {type(value) for value in values}
+    if kinds == {str}:  # as most are
+        return list(values)
     if all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values):
         return {key: collate_metadata([value[key] for value in values]) for key in values[0]}
     import torch
 
-    kinds = {type(value) for value in values}
-    if kinds == {bool} or (kinds == {int} and all(-(2**63) <= n < 2**63 for n in values)):
-        return torch.tensor(values)
+    if kinds == {bool}:
+        return torch.from_numpy(np.array(values))
+    if kinds == {int} and all(-(2**63) <= n < 2**63 for n in values):
+        return torch.from_numpy(np.array(values, dtype=np.int64))
     if float in kinds and kinds <= {int, float}:
-        return torch.tensor([float(value) for value in values], dtype=torch.float64)
+        return torch.from_numpy(np.array([float(value) for value in values]))
     tensors = _as_tensors(values)
     if tensors is None or len({tensor.shape for tensor in tensors}) > 1:
         return list(values)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from voxloom.io import Array
 from voxloom.subjects._image import Image
 from voxloom.subjects._subject import Subject
+
+_IMMUTABLE: Final = (str, int, float, type(None))
 
 
 def load_copy(subject: Subject, voxels: Mapping[str, Array] | None = None) -> Subject:
@@ -48,7 +50,7 @@ def own_value(value: Any) -> Any:
     >>> own == given, own[0] is given[0], own[1] is given[1]
     (True, False, True)
     """
-    if isinstance(value, str | int | float | None):  # as most are
+    if isinstance(value, _IMMUTABLE):  # as most are
         return value
     if type(value) is tuple:
         return tuple(own_value(item) for item in value)
