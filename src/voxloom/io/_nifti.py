@@ -86,7 +86,8 @@ class NiftiSource(VolumeSource):
         if self.shape[0] == 1 and not self.header.compressed:
             prefetch_box(
                 self.header.voxel_path,
-                Box(box.index_ini[::-1], box.index_fin[::-1]),  # the file's slowest axis first
+                box.index_ini[::-1],  # the file's slowest axis first
+                box.size[::-1],
                 spatial_shape=self.spatial_shape[::-1],
                 offset=self.header.offset,
                 itemsize=self.header.disk_dtype.itemsize,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from voxloom.geometry import Box
+from voxloom.geometry import Index3, Shape3
 
 _AVAILABLE: Final = hasattr(os, "posix_fadvise") and hasattr(os, "preadv")
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", 0)
@@ -25,7 +25,7 @@ _unprobed: dict[str, int] = {}
 
 
 def prefetch_box(
-    path: str, box: Box, *, spatial_shape: tuple[int, int, int], offset: int, itemsize: int
+    path: str, index_ini: Index3, size: Shape3, *, spatial_shape: Shape3, offset: int, itemsize: int
 ) -> bool:
     """Ask for the pages of a box unless they are in memory; return whether they were asked for.
 
@@ -33,8 +33,8 @@ def prefetch_box(
     ----------
     path : str
         An uncompressed file.
-    box : Box
-        Which voxels.
+    index_ini, size : (3,) tuple of int
+        The first voxel of the box, and how many it has along each axis, slowest first.
     spatial_shape : (W, H, D) tuple of int
         Lengths of the axes in the file, slowest first.
     offset : int
@@ -42,14 +42,13 @@ def prefetch_box(
     itemsize : int
         Bytes a voxel.
     """
-    first, planes = box.index_ini[0], box.size[0]
+    (first, j, k), (planes, h, d) = index_ini, size
     if not _AVAILABLE or not _NOWAIT or planes > _MOST_PLANES:
         return False
     if (trusted := _unprobed.get(path, 0)) > 0:
         _unprobed[path] = trusted - 1
         return False
     _, rows, columns = spatial_shape
-    (_, j, k), (_, h, d) = box.index_ini, box.size
     plane = rows * columns * itemsize
     start = offset + first * plane + (j * columns + k) * itemsize
     length = ((h - 1) * columns + d) * itemsize

@@ -50,12 +50,9 @@ class RegionReads:
         return self.image.shape
 
     def __getitem__(self, slices: tuple[slice, slice, slice, slice], /) -> Array:
-        ini, fin = [], []
-        for part, count in zip(slices[1:], self.shape[1:], strict=True):
-            first, last, _ = part.indices(count)
-            ini.append(first)
-            fin.append(last)
-        return self.image.read(Box((ini[0], ini[1], ini[2]), (fin[0], fin[1], fin[2])))
+        (_, w, h, d), (_, x, y, z) = self.shape, slices
+        (i, fin_i, _), (j, fin_j, _), (k, fin_k, _) = x.indices(w), y.indices(h), z.indices(d)
+        return self.image.read(Box((i, j, k), (fin_i, fin_j, fin_k)))
 
 
 def parts_of(voxels: Voxels, part: Box, step: int) -> Iterator[list[Box]]:
