@@ -250,6 +250,7 @@ def test_after_an_error_no_thread_and_no_half_file_are_left(
     ("arguments", "message"),
     [
         ({"batch_size": 0}, r"batch_size is a positive integer, got 0"),
+        ({"batch_size": True}, r"batch_size is a positive integer, got True"),
         ({"out": "x.png"}, r"what is written to a file is \.zarr, \.nii or \.nii\.gz.*'x\.png'"),
         ({"out": 3}, r"out is a path, an array .* got int"),
         ({"out": np.zeros((1, 2, 2, 2))}, r"out has shape \(C, 21, 18, 15\), got \(1, 2, 2, 2\)"),
@@ -305,3 +306,9 @@ def test_a_network_may_change_its_input_and_give_the_same_memory_again(image: Sc
 
     one, other = (infer(model, image, 8, flips=True) for model in (pure, careless))
     assert torch.equal(one.data, other.data)
+
+
+def test_a_batch_size_may_be_an_integer_of_numpy() -> None:
+    image = ScalarImage(tensor=torch.rand(1, 8, 8, 8))
+    result = infer(lambda batch: batch, image, 4, batch_size=np.int64(3))
+    assert torch.allclose(result.data, image.data)

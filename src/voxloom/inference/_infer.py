@@ -25,6 +25,7 @@ from voxloom.inference._tiling import (
 )
 from voxloom.patches import Grid
 from voxloom.patches._padding import PaddingMode, parse_padding_mode
+from voxloom.patches._size import is_whole
 from voxloom.subjects import Image, Subject
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def infer(
     inputs = _inputs(subject, images)
     grid = plan_tiles(inputs[0].spatial_shape, patch_size, overlap, border, stride)
     warn_of_padding(grid)
-    if type(batch_size) is not int or batch_size < 1:
+    if not is_whole(batch_size) or batch_size < 1:
         raise InferenceError(f"batch_size is a positive integer, got {batch_size!r}")
     outs = _outs(out)
     where = _device(device, model)
