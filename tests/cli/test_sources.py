@@ -49,6 +49,24 @@ def test_a_table_says_its_columns(phantoms, tmp_path):
         choose_dataset(csv=table)
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "sentence"),
+    [
+        ({"labels": ["segg"]}, CommandError, "no segg for .*; its columns are case, t1, seg"),
+        ({"images": ["t1"], "labels": ["t1"]}, CommandError, "t1 is given as --image and as"),
+        ({}, CommandError, "with --image and --label; its columns are case, t1, seg"),
+        ({"images": ["t1"]}, LayoutError, "call the column of ids subject_id or .* are case, t1"),
+    ],
+)
+def test_columns_that_cannot_be_used_are_named_with_those_there_are(
+    tmp_path, given, error, sentence
+):
+    table = tmp_path / "all.csv"
+    table.write_text("case,t1,seg\nann,t1.nii.gz,seg.nii.gz\n")
+    with pytest.raises(error, match=sentence):
+        choose_dataset(csv=table, **given)
+
+
 def test_a_folder_with_a_description_is_read_as_it_says(tmp_path):
     write_phantoms(tmp_path, 1, (8, 8, 8))
     image, label = "./phantom_000_t1.nii.gz", "./phantom_000_seg.nii.gz"
@@ -113,6 +131,7 @@ def test_a_prepared_store_is_known(phantoms, tmp_path):
         ({"glob": ["t1"]}, "--glob is NAME=PATTERN"),
         ({"glob": ["3d=a"]}, "--glob is NAME=PATTERN"),
         ({"glob": ["a={s}"], "labels": ["b"]}, "--label names b; images are a"),
+        ({"glob": ["a=t1.nii"]}, "--glob: every pattern has the same fields in braces"),
         ({"glob": ["a={s}", "a={s}_x"]}, "--glob names 'a' twice, '{s}' and '{s}_x'; rename one"),
     ],
 )
@@ -154,6 +173,7 @@ def test_a_folder_to_write_is_made_or_refused_at_once(tmp_path):
     [
         ("math", "--model is MODULE:NAME"),
         (":x", "--model is MODULE:NAME"),
+        (".relative:x", "--model is MODULE:NAME"),
         ("not_there:x", "there is no module 'not_there'"),
         ("math:not_there", "module 'math' has no 'not_there'"),
     ],

@@ -19,6 +19,7 @@ from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
 from voxloom.subjects._layout_bids import read_bids
 from voxloom.subjects._layout_json import read_json
 from voxloom.subjects._layout_nnunet_prepared import is_prepared_by_nnunet
+from voxloom.subjects._layout_table import ID_COLUMNS, column_types
 
 _TABLES: Final = {".csv", ".tsv"}
 
@@ -120,7 +121,7 @@ def load_object(text: str, option: str) -> Any:
     3.0
     """
     module_name, separator, name = text.partition(":")
-    if not (separator and module_name and name):
+    if not (separator and all(module_name.split(".")) and name):
         raise CommandError(f"{option} is MODULE:NAME, such as training:prepare, got {text!r}")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # workers inherit it, and find the module too
@@ -263,15 +264,24 @@ def _from_bids(path: Path, found: FoundBids, labels: Sequence[str]) -> Chosen:
 
 
 def _from_table(path: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:
-    try:
-        dataset = SubjectsDataset.from_csv(path.expanduser(), images=images, labels=labels)
-    except LayoutError as error:
-        if images or labels:
-            raise
-        raise CommandError(
-            f"{path}: name the columns that hold paths, with --image and --label ({error})"
-        ) from error
+    _check_columns(path, images, labels)
+    dataset = SubjectsDataset.from_csv(path.expanduser(), images=images, labels=labels)
     return _chosen(dataset, f"Read {path} as a table")
+
+
+def _check_columns(path: Path, images: Sequence[str], labels: Sequence[str]) -> None:
+    types = column_types(path)
+    has = f"its columns are {', '.join(types)}"
+    if not (images or labels or any(types.values())):
+        raise CommandError(
+            f"{path}: name the columns that hold paths, with --image and --label; {has}"
+        )
+    if unknown := [name for name in (*images, *labels) if name not in types]:
+        raise CommandError(f"{path} has no {', '.join(unknown)} for --image or --label; {has}")
+    if both := {*images} & {*labels}:
+        raise CommandError(f"{', '.join(sorted(both))} is given as --image and as --label")
+    if not types.keys() & ID_COLUMNS:
+        raise LayoutError(f"{path}: call the column of ids {' or '.join(ID_COLUMNS)}; {has}")
 
 
 def _from_patterns(glob: Sequence[str], labels: Sequence[str]) -> Chosen:
@@ -289,7 +299,10 @@ def _from_patterns(glob: Sequence[str], labels: Sequence[str]) -> Chosen:
         patterns[name] = pattern
     _check_known(labels, list(patterns))
     marked = list(labels) or [name for name in patterns if looks_like_labels(name)]
-    dataset = SubjectsDataset.from_glob(labels=marked, missing="omit", **patterns)
+    try:
+        dataset = SubjectsDataset.from_glob(labels=marked, missing="omit", **patterns)
+    except LayoutError as error:
+        raise CommandError(f"--glob: {error}") from error
     return _chosen(dataset, f"Read {', '.join(glob)}, label maps: {', '.join(marked) or 'none'}")
 
 

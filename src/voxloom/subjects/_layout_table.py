@@ -26,6 +26,9 @@ from voxloom.subjects._volume_files import (
 Table = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
 """A CSV or TSV file, a pandas data frame, or rows as mappings."""
 
+ID_COLUMNS: Final = ("subject_id", "participant_id", "subject", "id")
+"""What the column of ids may be called, the first one first."""
+
 _TYPES: Final = (INTENSITY, LABEL, SAMPLING_MAP)
 _CLASSES: Final[Mapping[str, type[Image]]] = {INTENSITY: ScalarImage, LABEL: LabelMap}
 
@@ -43,8 +46,7 @@ def read_table(
         raise LayoutError(f"{where} has no rows")
     columns = list(rows[0])
     _check_once(columns, where)
-    names = {column: column.rpartition(":")[0] if _type_in(column) else column
-             for column in columns}  # fmt: skip
+    names = {column: _name_in(column) for column in columns}
     kinds = {names[column]: _type_in(column) for column in columns if _type_in(column)}
     kinds.update(types)
     _check_columns(kinds, list(names.values()), where)
@@ -62,6 +64,22 @@ def read_table(
         subjects.append(make_subject({"subject_id": identity, **images, **parsed}, place))
     check_ids((subject["subject_id"] for subject in subjects), where)
     return subjects
+
+
+def column_types(path: Path) -> dict[str, str]:
+    """Return the columns of a table by name, and the type that each says, '' where it says none.
+
+    Raises
+    ------
+    VolumeNotFoundError
+        If there is no such table.
+    LayoutError
+        If it is not one, or has no rows.
+    """
+    rows, _, where = _rows_of(path)
+    if not rows:
+        raise LayoutError(f"{where} has no rows")
+    return {_name_in(column): _type_in(column) for column in rows[0]}
 
 
 def types_of(**columns: Any) -> dict[str, str]:
@@ -146,6 +164,10 @@ def _delimiter(path: Path) -> str:
     return "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
 
 
+def _name_in(column: str) -> str:
+    return column.rpartition(":")[0] if _type_in(column) else column
+
+
 def _type_in(column: str) -> str:
     kind = column.rpartition(":")[2]
     return kind if ":" in column and kind in _TYPES else ""
@@ -164,7 +186,7 @@ def _check_columns(kinds: Mapping[str, str], names: list[str], where: str) -> No
 
 
 def _id_column(asked: str | None, names: list[str], where: str) -> str:
-    candidates = [asked] if asked else ["subject_id", "participant_id", "subject", "id"]
+    candidates = (asked,) if asked else ID_COLUMNS
     for name in candidates:
         if name in names:
             return name
