@@ -44,6 +44,15 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_drawn(
     assert "--output is a folder, and 'file' is a file" in said.err
 
 
+def test_another_kind_of_file_is_refused_unless_it_is_a_folder(voxloom, phantoms, tmp_path):
+    said = voxloom("preview", phantoms, "-o", "page.pdf")
+    assert (said.code, said.out) == (ExitCode.USAGE, "")
+    assert "--output is a .html file or a folder, got 'page.pdf'" in said.err
+    assert not (tmp_path / "page.pdf").exists()
+    (tmp_path / "ann.data").mkdir()
+    assert voxloom("preview", phantoms, "--subjects", 1, "-o", "ann.data").code == ExitCode.OK
+
+
 def test_a_seed_below_zero_is_a_wrong_argument(voxloom, phantoms):
     said = voxloom("preview", phantoms, "--seed", "-1")
     assert said.code == ExitCode.USAGE

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from voxloom._errors import CommandError
 from voxloom._progress import progress_bar
 from voxloom.cli._main import ExitCode
 from voxloom.cli._options import DataOptions, PatchOptions, grouped
@@ -46,6 +47,7 @@ def preview(
     as_json: AsJson = False,
 ) -> int:
     """Draw subjects, where a sampler cuts them, and patches: one HTML file, or a folder."""
+    _check_kind(output)
     chosen = data.open(source)
     if not as_json:
         note(chosen.says)
@@ -67,6 +69,16 @@ def preview(
         say(f"{name}: {_share_text(counts) or 'drawn'}")
         say(files[0])
     return ExitCode.OK
+
+
+def _check_kind(output: Path) -> None:
+    """Refuse a name such as preview.pdf: what is written is a page, or a folder of pictures."""
+    ending = output.suffix
+    if ending[1:].isalpha() and not is_one_file(output) and not output.is_dir():
+        raise CommandError(
+            f"--output is a .html file or a folder, got {str(output)!r}; make a folder of that "
+            f"name first if {ending} does not stand for a kind of file"
+        )
 
 
 def spread_over(count: int, wanted: int) -> list[int]:
