@@ -250,6 +250,35 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     assert not left.exists()
 
 
+def with_ids(*ids: str) -> SubjectsDataset:
+    named = zip(subjects(len(ids)), ids, strict=True)
+    return SubjectsDataset([subject.replace(subject_id=one) for subject, one in named])
+
+
+def test_another_data_set_is_replaced_only_where_that_is_said(tmp_path: Path) -> None:
+    prepare(with_ids("ann", "bob"), tmp_path)
+    before = contents(tmp_path)
+    message = "holds another data set, .* such as 'ann', none .*--overwrite on the command line"
+    with pytest.raises(PreparedError, match=message):
+        prepare(with_ids("cy", "dee"), tmp_path)
+    assert contents(tmp_path) == before
+    stored = prepare(with_ids("cy", "dee"), tmp_path, overwrite=True)
+    assert [one.subject_id for one in stored] == ["cy", "dee"]
+    assert len(list((tmp_path / "subjects").iterdir())) == 2
+
+
+def forget_names(subject: Subject) -> Subject:
+    return subject.replace(subject_id="somebody")
+
+
+def test_a_data_set_that_shares_a_subject_or_changes_its_ids_goes_on(tmp_path: Path) -> None:
+    prepare(with_ids("ann", "bob"), tmp_path)
+    changed = with_ids("cy", "bob")
+    for transform in (None, double, forget_names, forget_names):
+        changed.set_transform(transform)
+        assert len(prepare(changed, tmp_path)) == 2
+
+
 def test_what_others_put_into_the_folder_stays_there(tmp_path: Path) -> None:
     raw = tmp_path / "subjects" / "sub-01" / "t1.nii"
     raw.parent.mkdir(parents=True)

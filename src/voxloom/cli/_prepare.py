@@ -43,7 +43,9 @@ def prepare(
     ] = "nifti",
     workers: Annotated[int, Option(min=0, help="Processes; 0 does it in this one.")] = 0,
     transform: Transform = None,
-    overwrite: Annotated[bool, Option("--overwrite", help="Do subjects again.")] = False,
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Do subjects again, and replace another data set.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Run the transform once and store the subjects, so that a patch costs what a patch is.

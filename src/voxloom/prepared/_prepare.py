@@ -26,6 +26,7 @@ from voxloom.prepared._store import (
     VERSION,
     open_prepared,
     read_record,
+    stored_ids,
 )
 from voxloom.prepared._transform_key import transform_key
 from voxloom.prepared._workers import map_in_processes
@@ -69,7 +70,8 @@ def prepare(
         Uncompressed ``.nii``, the fastest, which any viewer opens; or OME-Zarr 0.5 in shards,
         about half the size, and far less for label maps.
     overwrite : bool
-        Whether subjects that are there already are prepared again.
+        Whether subjects that are there already are prepared again, and the store of another data
+        set, none of whose subjects is in this one by its id or content, is replaced.
 
     Returns
     -------
@@ -80,7 +82,8 @@ def prepare(
     ------
     PreparedError
         A ValueError and OSError, if the disk has too little room, the transform is random, another
-        process prepares into the folder, or something of a subject cannot be kept.
+        process prepares into the folder, it holds another data set, or something of a subject
+        cannot be kept.
 
     Examples
     --------
@@ -102,6 +105,8 @@ def prepare(
         raise _no_place(root, error) from error
     with _locked(root):
         job = _Job(dataset, root, settings, transform_key(dataset.transform), overwrite)
+        if not overwrite:
+            _check_not_another(job)
         _check_room(dataset.dry_iter(), root, settings)
         keys = _run(job, len(dataset), num_workers)
         _finish(root, keys, settings)
@@ -119,12 +124,15 @@ class _Job:
     overwrite: bool
 
     def __call__(self, number: int) -> str:
-        subject = self.dataset.dry_iter()[number]
-        key = subject_key(subject, f"{self.settings} {self.transform}")
+        key = self.key(number)
         place = self.root / SUBJECTS / key
         if self.overwrite or read_record(place) is None:
             write_subject(self._transformed(number), place, self.settings)
         return key
+
+    def key(self, number: int) -> str:
+        """Return the name of a subject's place, which says what is in it."""
+        return subject_key(self.dataset.dry_iter()[number], f"{self.settings} {self.transform}")
 
     def _transformed(self, number: int) -> Subject:
         plain = type(self.dataset).__getitem__ is SubjectsDataset.__getitem__
@@ -180,6 +188,26 @@ def _no_place(root: Path, error: OSError) -> PreparedError:
         f"{root}: nothing can be prepared here, {error.strerror or error}; choose another folder, "
         "or read what is there with open_prepared"
     )
+
+
+def _check_not_another(job: _Job) -> None:
+    """Raise where the folder holds subjects and none of them is ours.
+
+    By ids first: all content may have changed with the transform. Content is asked where a
+    transform gives other ids. Subjects without an id might be ours.
+    """
+    stored = stored_ids(job.root)
+    subjects = job.dataset.dry_iter()
+    ours = {str(subject["subject_id"]) for subject in subjects if "subject_id" in subject}
+    theirs = {*stored.values()}
+    if not ours or not theirs or ours & theirs:
+        return
+    if not any(job.key(number) in stored for number in range(len(subjects))):
+        raise PreparedError(
+            f"{job.root}: holds another data set, with subjects such as {min(theirs)!r}, none of "
+            "which is in this one; choose another folder, or replace it with overwrite=True "
+            "(--overwrite on the command line)"
+        )
 
 
 def _check_room(subjects: Sequence[Subject], root: Path, settings: Settings) -> None:

@@ -105,6 +105,17 @@ def read_record(place: Path) -> dict[str, Any] | None:
     return record if whole else None
 
 
+def stored_ids(root: Path) -> dict[str, str]:
+    """Return the ids of the subjects that are whole, by the names of their places."""
+    records = {place.name: read_record(place) or {} for place in (root / SUBJECTS).iterdir()}
+    return {
+        name: str(from_json(item["value"]))
+        for name, record in records.items()
+        for item in record.get("items", ())
+        if item["name"] == "subject_id" and "value" in item
+    }
+
+
 def _is_entry(entry: Any) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("key"), str):
         return False
