@@ -1,5 +1,8 @@
 import json
 import shutil
+from pathlib import Path
+
+import pytest
 
 from voxloom.cli import ExitCode
 
@@ -45,3 +48,50 @@ def test_a_patch_that_does_not_fit_is_found(voxloom, phantoms):
     assert said.code == ExitCode.FOUND
     findings = json.loads(said.out)["findings"]
     assert {one["code"] for one in findings} == {"smaller-than-patch"}
+
+
+def lay_out(phantoms: Path, folder: Path, content: dict[str, object]) -> Path:
+    channel = "_0000" if "file_ending" in content else ""
+    for kind, end, more in (("imagesTr", "t1", channel), ("labelsTr", "seg", "")):
+        (folder / kind).mkdir(parents=True)
+        for n in range(3):
+            file = phantoms / f"phantom_00{n}_{end}.nii.gz"
+            shutil.copy(file, folder / kind / f"case_{n}{more}.nii.gz")
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return folder
+
+
+NNUNET = {"channel_names": {"0": "T1"}, "file_ending": ".nii.gz"}
+MSD = {
+    "training": [
+        {"image": f"./imagesTr/case_{n}.nii.gz", "label": f"./labelsTr/case_{n}.nii.gz"}
+        for n in range(3)
+    ]
+}
+
+
+def missing_files(said):
+    assert said.code == ExitCode.FOUND, said.err
+    findings = json.loads(said.out)["findings"]
+    return [(one["subject"], one["image"]) for one in findings if one["code"] == "missing-file"]
+
+
+@pytest.mark.parametrize("content", [NNUNET, MSD])
+def test_all_gaps_of_a_described_data_set_are_reported(voxloom, phantoms, tmp_path, content):
+    data = lay_out(phantoms, tmp_path / "data", content)
+    next((data / "imagesTr").glob("case_0*")).unlink()
+    (data / "labelsTr" / "case_1.nii.gz").unlink()
+    (data / "labelsTr" / "case_2.nii.gz").unlink()
+    (data / "labelsTr" / "case_2.nii.gz").symlink_to("/annex/key")
+    gaps = [("case_0", "image"), ("case_1", "label"), ("case_2", "label")]
+    assert missing_files(voxloom("check", data, "--json")) == gaps
+
+
+def test_all_gaps_of_a_table_are_reported(voxloom, phantoms, tmp_path):
+    seg = f"{phantoms}/phantom_000_seg.nii.gz"
+    rows = [f"ann,lost.nii,{seg}", f"bob,{phantoms}/phantom_001_t1.nii.gz,", "cy,lost.nii,lost.nii"]
+    (tmp_path / "all.csv").write_text("\n".join(["id,t1,seg", *rows]))
+    said = voxloom("check", "--csv", "all.csv", "--image", "t1", "--label", "seg", "--json")
+    assert missing_files(said) == [("ann", "t1"), ("cy", "t1"), ("cy", "seg")]
+    assert "1 of 3 subjects have no 'seg'" in said.out
+    assert "missing=" not in said.out

@@ -66,6 +66,13 @@ def test_images_that_lie_apart_are_graded_by_the_tolerance(
         assert f"lie up to {shift_mm} mm" in report.findings[0].message
 
 
+def test_all_files_that_an_image_lacks_are_listed(tmp_path: Path) -> None:
+    files = [tmp_path / f"case_{n}.nii" for n in range(2)]
+    dataset = SubjectsDataset([Subject(t1=ScalarImage(files, verify_path=False))])
+    (finding,) = dataset.check().of_grade("error")
+    assert f"there is no file {files[0]}, {files[1]}" in finding.message
+
+
 def image_of(shape: tuple[int, ...], dtype: Any = np.int16) -> ScalarImage:
     return ScalarImage(tensor=np.zeros(shape, dtype=dtype))
 

@@ -34,7 +34,10 @@ def check(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Read all headers and say what would stop a training: exit code 1 if anything would."""
+    """Read all headers and say what would stop a training: exit code 1 if anything would.
+
+    Of many findings of one kind five are shown; --json has all of them.
+    """
     size = None if patch_size is None else parse_patch_size(patch_size)
     chosen = data.open(source)
     if not as_json:

@@ -18,8 +18,10 @@ from voxloom.io._zarr import is_zarr
 from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
 from voxloom.subjects._layout_bids import read_bids
 from voxloom.subjects._layout_json import read_json
+from voxloom.subjects._layout_msd import read_msd
+from voxloom.subjects._layout_nnunet import read_nnunet
 from voxloom.subjects._layout_nnunet_prepared import is_prepared_by_nnunet
-from voxloom.subjects._layout_table import ID_COLUMNS, column_types
+from voxloom.subjects._layout_table import ID_COLUMNS, column_types, read_table, types_of
 
 _TABLES: Final = {".csv", ".tsv"}
 
@@ -67,9 +69,9 @@ def choose_dataset(
     if msd is not None or nnunet is not None:
         _refuse_names("--msd" if msd is not None else "--nnunet", images, labels)
     if msd is not None:
-        return _chosen(SubjectsDataset.from_msd(msd), f"Read {msd} as a Decathlon data set")
+        return _from_msd(msd)
     if nnunet is not None:
-        return _chosen(SubjectsDataset.from_nnunet(nnunet), f"Read {nnunet} as nnU-Net's layout")
+        return _from_nnunet(nnunet)
     if csv is not None:
         return _from_table(csv, images or (), labels or ())
     if glob:
@@ -195,9 +197,9 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
     if names_images or is_prepared_by_nnunet(path) or _is_prepared(path):
         _refuse_names(f"{path}, which says it itself,", images, labels)
     if "training" in description:
-        return _chosen(SubjectsDataset.from_msd(path), f"Read {path} as a Decathlon data set")
+        return _from_msd(path)
     if "channel_names" in description or is_prepared_by_nnunet(path):
-        return _chosen(SubjectsDataset.from_nnunet(path), f"Read {path} as nnU-Net's layout")
+        return _from_nnunet(path)
     if _is_prepared(path):
         from voxloom.prepared import open_prepared
 
@@ -207,6 +209,19 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
     if is_bids(path) and (found := find_bids(path)).images:
         return _from_bids(path, found, labels)
     return _from_layout(path, find_layout(path), labels)
+
+
+# What is not there, here and below, is for `check` to report, all of it, and for whoever reads it.
+
+
+def _from_msd(path: Path) -> Chosen:
+    subjects = read_msd(path, verify_paths=False)
+    return _chosen(SubjectsDataset(subjects), f"Read {path} as a Decathlon data set")
+
+
+def _from_nnunet(path: Path) -> Chosen:
+    subjects = read_nnunet(path, verify_paths=False)
+    return _chosen(SubjectsDataset(subjects), f"Read {path} as nnU-Net's layout")
 
 
 def _refuse_names(source: str, images: Any, labels: Any) -> None:
@@ -243,7 +258,6 @@ def _from_layout(path: Path, layout: FoundLayout, labels: Sequence[str]) -> Chos
 
 def _subject(key: str, files: dict[str, Path], names: list[str], marked: Any) -> Subject:
     images: dict[str, Any] = {
-        # a link that leads nowhere is for `check` to report, with all the others
         name: (LabelMap if name in marked else ScalarImage)(files[name], verify_path=False)
         for name in names
         if name in files
@@ -265,8 +279,9 @@ def _from_bids(path: Path, found: FoundBids, labels: Sequence[str]) -> Chosen:
 
 def _from_table(path: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:
     _check_columns(path, images, labels)
-    dataset = SubjectsDataset.from_csv(path.expanduser(), images=images, labels=labels)
-    return _chosen(dataset, f"Read {path} as a table")
+    types = types_of(intensity=images, label=labels)
+    subjects = read_table(path, types, missing="omit", verify_paths=False)
+    return _chosen(SubjectsDataset(subjects), f"Read {path} as a table")
 
 
 def _check_columns(path: Path, images: Sequence[str], labels: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from voxloom.subjects._check_report import CheckReport, ImageRow
 from voxloom.subjects._image import Image
 from voxloom.subjects._keys import LABEL
 from voxloom.subjects._subject import Subject
-from voxloom.subjects._volume_files import explain_lost
+from voxloom.subjects._volume_files import explain_lost, listed
 
 MOST_THREADS = 16
 
@@ -104,8 +104,8 @@ def _row(
         )
     except (VoxloomError, OSError, MemoryError) as error:
         missing = isinstance(error, FileNotFoundError)
-        links = [file for file in map(Path, texts) if file.is_symlink() and not file.exists()]
-        problem = f"there is no file {explain_lost(links[0])}" if links else str(error)
+        lost = [file for file in paths if isinstance(file, Path) and not file.exists()]
+        problem = f"there is no file {listed(map(explain_lost, lost))}" if lost else str(error)
         return ImageRow(**place, problem=problem, missing=missing)
 
 

@@ -50,7 +50,8 @@ def read_glob(
     some = [key for key in keys if any(key in files for files in there.values())]
     kept = complete if choice == "skip" else some
     if not kept:
-        raise VolumeNotFoundError(f"no subject has all of {sorted(texts)}; see missing='omit'")
+        how_many, advice = ("all", "; see missing='omit'") if choice == "skip" else ("any", "")
+        raise VolumeNotFoundError(f"no subject has {how_many} of {sorted(texts)}{advice}")
     subjects = [_subject(key, there, labels) for key in kept]
     check_ids((subject["subject_id"] for subject in subjects), listed(texts.values()))
     return subjects

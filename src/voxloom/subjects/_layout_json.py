@@ -55,8 +55,12 @@ def names_by_number(content: Mapping[str, Any], *keys: str) -> dict[str, str]:
     return {str(number): str(name) for number, name in found.items()}
 
 
-def existing_files(paths: Any, folder: Path, what: str) -> Path | list[Path]:
+def existing_files(
+    paths: Any, folder: Path, what: str, *, verify: bool = True
+) -> Path | list[Path]:
     """Return the file, or files, that a description names, relative to its folder.
+
+    Without `verify` one that is not there is given as it is named, unless nnU-Net's is.
 
     Raises
     ------
@@ -73,12 +77,12 @@ def existing_files(paths: Any, folder: Path, what: str) -> Path | list[Path]:
     # a description that was written on Windows may have backslashes
     found = {path: find_file(folder / path) or find_file(folder / path.replace("\\", "/"))
              for path in several}  # fmt: skip
-    files = [file for file in found.values() if file is not None]
-    if len(files) < len(found):
-        lost = [folder / path for path, file in found.items() if file is None]
-        raise VolumeNotFoundError(
-            f"{what}: there is no file {listed(map(explain_lost, lost))}{_hint(lost[0])}"
-        )
+    lost = [folder / path for path, file in found.items() if file is None]
+    hint = _hint(lost[0]) if lost else ""
+    if lost and (verify or hint):
+        names = listed(map(explain_lost, lost))
+        raise VolumeNotFoundError(f"{what}: there is no file {names}{hint}")
+    files = [file or folder / path for path, file in found.items()]
     return files[0] if len(files) == 1 else files
 
 
@@ -87,4 +91,4 @@ def _hint(lost: Path) -> str:
     numbered = lost.with_name(f"{stem}_0000{suffix}")
     if not numbered.exists():
         return ""
-    return f"; there is {numbered.name}, as nnU-Net has it: read the folder with from_nnunet"
+    return f"; there is {numbered.name}, as nnU-Net has it: read it so (from_nnunet, --nnunet)"

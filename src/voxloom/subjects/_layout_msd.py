@@ -16,8 +16,13 @@ from voxloom.subjects._volume_files import check_ids, spelled, split_suffix
 _OWN = ("image", "label")
 
 
-def read_msd(path: str | os.PathLike[str], section: str = "training") -> list[Subject]:
-    """Return the subjects of one section of an MSD ``dataset.json``. See `from_msd`."""
+def read_msd(
+    path: str | os.PathLike[str], section: str = "training", *, verify_paths: bool = True
+) -> list[Subject]:
+    """Return the subjects of one section of an MSD ``dataset.json``. See `from_msd`.
+
+    Without `verify_paths`, a file that is not there is an error when it is read.
+    """
     content, file = read_json(path)
     folder = file.parent
     entries = content.get(section)
@@ -26,25 +31,28 @@ def read_msd(path: str | os.PathLike[str], section: str = "training") -> list[Su
         raise LayoutError(f"{file} lists no subjects under {section!r}; it has lists under {lists}")
     channels = tuple(names_by_number(content, "modality", "channel_names").values())
     subjects = [
-        _subject(entry, folder, channels, f"{file}: {section}[{number}]")
+        _subject(entry, folder, channels, f"{file}: {section}[{number}]", verify_paths)
         for number, entry in enumerate(entries)
     ]
     check_ids((subject["subject_id"] for subject in subjects), str(file))
     return subjects
 
 
-def _subject(entry: Any, folder: Path, channels: tuple[str, ...], where: str) -> Subject:
+def _subject(
+    entry: Any, folder: Path, channels: tuple[str, ...], where: str, verify: bool
+) -> Subject:
     fields = {"image": entry} if isinstance(entry, str | list) else entry
     if not isinstance(fields, dict) or "image" not in fields:
         raise LayoutError(f"{where}: expected a path or an object with 'image', got {entry!r}")
-    files = existing_files(fields["image"], folder, f"{where}, image")
+    files = existing_files(fields["image"], folder, f"{where}, image", verify=verify)
     metadata: dict[str, Any] = {"channel_names": channels} if channels else {}
-    items: dict[str, Any] = {"image": ScalarImage(files, **metadata)}
+    items: dict[str, Any] = {"image": ScalarImage(files, verify_path=verify, **metadata)}
     label = fields.get("label")
     if _is_class(label):
         items["label"] = label
     elif label:
-        items["label"] = LabelMap(existing_files(label, folder, f"{where}, label"))
+        labels = existing_files(label, folder, f"{where}, label", verify=verify)
+        items["label"] = LabelMap(labels, verify_path=verify)
     more = {name: value for name, value in fields.items() if name not in _OWN}
     return make_subject({"subject_id": _id_of(files), **more, **items}, where)
 

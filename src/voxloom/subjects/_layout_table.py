@@ -38,8 +38,13 @@ def read_table(
     types: Mapping[str, str],
     subject_id: str | None = None,
     missing: str = "raise",
+    *,
+    verify_paths: bool = True,
 ) -> list[Subject]:
-    """Return a subject for each row. `types` gives the image columns; see `from_csv`."""
+    """Return a subject for each row. `types` gives the image columns; see `from_csv`.
+
+    Without `verify_paths`, a file that is not there is an error when it is read.
+    """
     choice = parse_missing(missing)
     rows, folder, where = _rows_of(table)
     if not rows:
@@ -56,7 +61,7 @@ def read_table(
         values = {names[column]: value for column, value in row.items()}
         identity = _identity(values.pop(id_column), f"{where}, row {number}", id_column)
         place = f"{where}, row {number} ({identity})"
-        images = _images(values, kinds, folder, place, choice)
+        images = _images(values, kinds, folder, place, choice, verify_paths)
         if images is None:
             continue
         metadata = {name: value for name, value in values.items() if name not in kinds}
@@ -204,16 +209,22 @@ def _identity(value: Any, where: str, column: str) -> str:
 
 
 def _images(
-    values: Mapping[str, Any], kinds: Mapping[str, str], folder: Path, where: str, missing: str
+    values: Mapping[str, Any],
+    kinds: Mapping[str, str],
+    folder: Path,
+    where: str,
+    missing: str,
+    verify: bool,
 ) -> dict[str, Image] | None:
     images = {}
     for name, kind in kinds.items():
         paths = _paths(values[name])
-        found = [_found(path, folder) for path in paths]
+        found = [_found(path, folder, verify) for path in paths]
         files = [file for file in found if file is not None]
         if paths and len(files) == len(paths):
             made = _CLASSES.get(kind, Image)
-            images[name] = made(files[0] if len(files) == 1 else files, type=kind)
+            one_or_all = files[0] if len(files) == 1 else files
+            images[name] = made(one_or_all, type=kind, verify_path=verify)
         elif missing == "skip":
             return None
         elif missing == "raise":
@@ -227,9 +238,12 @@ def _images(
     return images
 
 
-def _found(path: str, folder: Path) -> OnePath | None:
+def _found(path: str, folder: Path, verify: bool) -> OnePath | None:
     named = path_of(path)
-    return named if isinstance(named, Url) else find_file(folder / named.expanduser())
+    if isinstance(named, Url):
+        return named
+    whole = folder / named.expanduser()
+    return find_file(whole) or (None if verify else whole)
 
 
 def _paths(value: Any) -> list[str]:
