@@ -87,6 +87,24 @@ def test_all_gaps_of_a_described_data_set_are_reported(voxloom, phantoms, tmp_pa
     assert missing_files(voxloom("check", data, "--json")) == gaps
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        NNUNET | {"labels": {"background": 0, "whole": [1, 2], "ignore": 3}},
+        MSD | {"labels": {"0": "background", "1": "white", "2": "grey", "3": "fluid"}},
+    ],
+)
+def test_labels_that_are_not_declared_are_told_by_file(voxloom, phantoms, tmp_path, content):
+    data = lay_out(phantoms, tmp_path / "data", content)
+    said = voxloom("check", data, "--count-labels")
+    assert said.code == ExitCode.FOUND
+    file = data / "labelsTr" / "case_0.nii.gz"
+    assert f"({file}) has the labels 0, 1, 2, 3, 4, declared are 0, 1, 2, 3; correct" in said.out
+    content["labels"]["4"] = "lesion" if content["labels"].get("0") else 4
+    (data / "dataset.json").write_text(json.dumps(content))
+    assert voxloom("check", data, "--count-labels").code == ExitCode.OK
+
+
 def test_all_gaps_of_a_table_are_reported(voxloom, phantoms, tmp_path):
     seg = f"{phantoms}/phantom_000_seg.nii.gz"
     rows = [f"ann,lost.nii,{seg}", f"bob,{phantoms}/phantom_001_t1.nii.gz,", "cy,lost.nii,lost.nii"]

@@ -133,6 +133,14 @@ def test_labels_are_counted_when_asked_for(
     assert report.findings[0].code == code
 
 
+def test_labels_that_are_not_among_those_given_are_errors() -> None:
+    dataset = SubjectsDataset([label_map([0, 1, 5, 5], np.uint8)])
+    assert dataset.check(labels={0, 1, 2, 5}).ok
+    (finding,) = dataset.check(labels={0, 1, 2}).of_grade("error")
+    assert finding.code == "undeclared-labels"
+    assert "has the labels 0, 1, 5, declared are 0, 1, 2; correct" in finding.message
+
+
 def test_files_of_two_subjects_and_other_orientations_and_spacings_are_warnings(
     volume: Write, tmp_path: Path
 ) -> None:

@@ -30,7 +30,12 @@ def check(
         Option(metavar="N[,N,N]", help="Volumes that are smaller than such a patch are errors."),
     ] = None,
     count_labels: Annotated[
-        bool, Option("--count-labels", help="Decode label maps and count the voxels of each.")
+        bool,
+        Option(
+            "--count-labels",
+            help="Decode label maps, count the voxels of each label, and compare them with those "
+            "that dataset.json declares.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -42,7 +47,8 @@ def check(
     chosen = data.open(source)
     if not as_json:
         note(chosen.says)
-    report = chosen.dataset.check(labels=count_labels, patch_size=size)
+    known = True if chosen.labels is None else chosen.labels
+    report = chosen.dataset.check(labels=count_labels and known, patch_size=size)
     if as_json:
         say_json({"source": chosen.says, **report.as_dict()})
     else:

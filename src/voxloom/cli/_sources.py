@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from voxloom.cli._folder import FoundLayout, find_layout, looks_like_labels
 from voxloom.io._zarr import is_zarr
 from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
 from voxloom.subjects._layout_bids import read_bids
-from voxloom.subjects._layout_json import read_json
+from voxloom.subjects._layout_json import declared_labels, read_json
 from voxloom.subjects._layout_msd import read_msd
 from voxloom.subjects._layout_nnunet import read_nnunet
 from voxloom.subjects._layout_nnunet_prepared import is_prepared_by_nnunet
@@ -36,10 +36,13 @@ class Chosen:
         What was found.
     says : str
         In one sentence how the files were read.
+    labels : frozenset of int, optional
+        Those that the data set declares, if it does.
     """
 
     dataset: SubjectsDataset
     says: str
+    labels: frozenset[int] | None = None
 
 
 def choose_dataset(
@@ -216,12 +219,17 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
 
 def _from_msd(path: Path) -> Chosen:
     subjects = read_msd(path, verify_paths=False)
-    return _chosen(SubjectsDataset(subjects), f"Read {path} as a Decathlon data set")
+    return _described(path, subjects, "a Decathlon data set")
 
 
 def _from_nnunet(path: Path) -> Chosen:
     subjects = read_nnunet(path, verify_paths=False)
-    return _chosen(SubjectsDataset(subjects), f"Read {path} as nnU-Net's layout")
+    return _described(path, subjects, "nnU-Net's layout")
+
+
+def _described(path: Path, subjects: list[Subject], kind: str) -> Chosen:
+    chosen = _chosen(SubjectsDataset(subjects), f"Read {path} as {kind}")
+    return replace(chosen, labels=declared_labels(_description(path)))
 
 
 def _refuse_names(source: str, images: Any, labels: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -27,27 +27,29 @@ MOST_THREADS = 16
 def check_subjects(
     subjects: Sequence[Subject],
     *,
-    labels: bool = False,
+    labels: bool | Collection[int] = False,
     patch_size: Shape3 | None = None,
     threads: int | None = None,
 ) -> CheckReport:
     """Return what the headers of all images say, and what is wrong with them. See `check`."""
     from concurrent.futures import ThreadPoolExecutor  # which workers never need
 
+    counts_labels = not isinstance(labels, bool) or labels
+    declared = None if isinstance(labels, bool) else frozenset(labels)
     count = threads or min(MOST_THREADS, 4 * count_cores())
-    reading = "reading headers and labels" if labels else "reading headers"
+    reading = "reading headers and labels" if counts_labels else "reading headers"
     with (
         ThreadPoolExecutor(count, "voxloom-check") as pool,
         progress_bar(len(subjects), reading, unit="subject") as bar,
     ):
-        work = ((n, subject, labels) for n, subject in enumerate(subjects))
+        work = ((n, subject, counts_labels) for n, subject in enumerate(subjects))
         found = []
         for several in pool.map(lambda one: read_rows(*one), work):
             found.append(several)
             if bar is not None:
                 bar.update()
     rows = tuple(row for several in found for row in several)
-    return CheckReport(rows, find_problems(subjects, rows, patch_size))
+    return CheckReport(rows, find_problems(subjects, rows, patch_size, declared))
 
 
 def three_sizes(patch_size: Any) -> Shape3:

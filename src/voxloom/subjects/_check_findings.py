@@ -20,7 +20,10 @@ _GRADES: tuple[Grade, ...] = ("error", "warning", "info")
 
 
 def find_problems(
-    subjects: Sequence[Subject], rows: Rows, patch_size: Shape3 | None
+    subjects: Sequence[Subject],
+    rows: Rows,
+    patch_size: Shape3 | None,
+    declared: frozenset[int] | None = None,
 ) -> tuple[Finding, ...]:
     """Return all findings, the gravest first, then in the order of the subjects."""
     tolerances = {number: subject.space_tolerance for number, subject in enumerate(subjects)}
@@ -29,6 +32,7 @@ def find_problems(
         *_spaces(rows, tolerances),
         *_patches(rows, patch_size),
         *_labels(rows),
+        *_undeclared(rows, declared),
         *_incomplete(subjects),
         *_ids(subjects),
         *_shared_files(rows),
@@ -107,6 +111,21 @@ def _labels(rows: Rows) -> Iterator[Finding]:
         shares = [f"{value} in {count}" for value, count in sorted(values.items())]
         message = f"labels of {image!r}, in how many of {total} subjects: {listed(shares, 20)}"
         yield Finding("info", "labels", message, image=image)
+
+
+def _undeclared(rows: Rows, declared: frozenset[int] | None) -> Iterator[Finding]:
+    if declared is None:
+        return
+    for row in rows:
+        found = row.labels or {}
+        if not _is_multi(row) and not found.keys() <= declared:
+            file = f" ({listed(row.paths)})" if row.paths else ""
+            message = (
+                f"{row.image!r} of {row.subject!r}{file} has the labels "
+                f"{listed(sorted(found), 20)}, declared are {listed(sorted(declared), 20)}; "
+                "correct the map, or declare them"
+            )
+            yield Finding("error", "undeclared-labels", message, row.subject, row.image)
 
 
 def _is_multi(row: ImageRow) -> bool:

@@ -412,7 +412,11 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
         )
 
     def check(
-        self, *, labels: bool = False, patch_size: Any = None, threads: int | None = None
+        self,
+        *,
+        labels: bool | Collection[int] = False,
+        patch_size: Any = None,
+        threads: int | None = None,
     ) -> CheckReport:
         """Read all headers, several at a time, and report what they say and what is wrong.
 
@@ -422,8 +426,9 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
 
         Parameters
         ----------
-        labels : bool
-            Whether to decode the label maps and count the voxels of each label.
+        labels : bool or collection of int
+            Whether to decode the label maps and count the voxels of each label; or the labels
+            that they may have, others being errors.
         patch_size : int or three int, optional
             Volumes smaller than this are errors.
         threads : int, optional

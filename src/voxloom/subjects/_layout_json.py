@@ -55,6 +55,29 @@ def names_by_number(content: Mapping[str, Any], *keys: str) -> dict[str, str]:
     return {str(number): str(name) for number, name in found.items()}
 
 
+def declared_labels(content: Mapping[str, Any]) -> frozenset[int] | None:
+    """Return the labels that a description declares, or None where it declares none by number.
+
+    Examples
+    --------
+    >>> sorted(declared_labels({"labels": {"0": "background", "1": "liver"}}))
+    [0, 1]
+    >>> sorted(declared_labels({"labels": {"background": 0, "whole": [1, 2], "ignore": 3}}))
+    [0, 1, 2, 3]
+    """
+    labels = content.get("labels")
+    if not isinstance(labels, dict) or not labels:
+        return None
+    found: list[Any] = []
+    for key, value in labels.items():
+        numbers = key if isinstance(value, str) else value
+        found += numbers if isinstance(numbers, list) else [numbers]
+    try:
+        return frozenset(map(int, found))
+    except (TypeError, ValueError):
+        return None
+
+
 def existing_files(
     paths: Any, folder: Path, what: str, *, verify: bool = True
 ) -> Path | list[Path]:
