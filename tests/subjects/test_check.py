@@ -1,6 +1,7 @@
 """Checking a data set: what headers say, and whether a training would stop."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from voxloom import LabelMap, ScalarImage, Subject, SubjectsDataset
 from voxloom._errors import PatchSizeError
+from voxloom.io import write_nifti
 from voxloom.subjects import CheckReport
 
 Write = Callable[..., Path]
@@ -71,6 +73,20 @@ def test_all_files_that_an_image_lacks_are_listed(tmp_path: Path) -> None:
     dataset = SubjectsDataset([Subject(t1=ScalarImage(files, verify_path=False))])
     (finding,) = dataset.check().of_grade("error")
     assert f"there is no file {files[0]}, {files[1]}" in finding.message
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_files_that_are_cut_short_behind_a_good_header_are_errors(
+    tmp_path: Path, several: bool
+) -> None:
+    voxels = np.random.default_rng(0).integers(0, 99, (20, 20, 20), np.int16)
+    whole, cut = (Path(write_nifti(tmp_path / f"{n}.nii.gz", voxels)) for n in range(2))
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    images = [ScalarImage([whole, cut])] if several else [ScalarImage(whole), ScalarImage(cut)]
+    dataset = SubjectsDataset([Subject(t1=image) for image in images])
+    (finding,) = dataset.check().of_grade("error")
+    assert finding.code == "unreadable"
+    assert re.search(r"1\.nii\.gz: cannot be decoded.*damaged or incomplete", finding.message)
 
 
 def image_of(shape: tuple[int, ...], dtype: Any = np.int16) -> ScalarImage:

@@ -58,6 +58,11 @@ class ChannelSource(VolumeSource):
             self.check_box(box)
         return np.concatenate([source.read(box) for source in self.sources], dtype=self.dtype)
 
+    def check_whole(self) -> None:
+        """Raise VolumeReadError where one of the files is cut short."""
+        for source in self.sources:
+            source.check_whole()
+
     def _check_same_space(self, other: VolumeSource, place: int) -> None:
         first = self.sources[0]
         names = f"{first.path or 'volume 0'} and {other.path or f'volume {place}'}"

@@ -164,19 +164,19 @@ def decoded_pieces(path: str, count: int) -> Iterator[memoryview]:
         raise damaged(path, f"expected {count} bytes once decompressed, got {count - left}")
 
 
-def check_length(path: str, count: int) -> None:
+def check_length(path: str, count: int, *, small_too: bool = False) -> None:
     """Raise unless a file holds `count` bytes once decoded, before memory for many is taken.
 
     The last bytes of a file of one member say its length. Where they say another, the file has
     several members, or is padded, damaged or not what its header says: it is decoded once, into
-    memory of one piece, to know.
+    memory of one piece, to know. Files that take little memory are looked at with `small_too`.
 
     Raises
     ------
     VolumeReadError
         If the stream is damaged, too short or too long.
     """
-    if count < _LARGE_BYTES:
+    if count < _LARGE_BYTES and not small_too:
         return
     with reading(path), Path(path).open("rb", buffering=0) as file:
         file.seek(-_LENGTH_BYTES, io.SEEK_END)

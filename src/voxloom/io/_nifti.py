@@ -81,6 +81,12 @@ class NiftiSource(VolumeSource):
             voxels = voxels[(slice(None), *box.slices)]
         return self._scale(voxels)
 
+    def check_whole(self) -> None:
+        """Raise VolumeReadError where a compressed file is cut short, told by its last bytes."""
+        header = self.header
+        if header.compressed:
+            check_length(header.voxel_path, header.offset + header.voxel_bytes, small_too=True)
+
     def prefetch(self, box: Box) -> None:
         """Ask for the pages of a box before it is read, where one channel is mapped."""
         if self.shape[0] == 1 and not self.header.compressed:

@@ -92,6 +92,7 @@ def _row(
     }  # fmt: skip
     try:
         space = image.space
+        image.source.check_whole()
         counts = _count_labels(image.read()) if labels and image.type == LABEL else None
         return ImageRow(
             **place,

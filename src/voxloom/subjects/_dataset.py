@@ -420,7 +420,7 @@ a.nii; give missing='skip' or missing='omit' if that is as it should be
     ) -> CheckReport:
         """Read all headers, several at a time, and report what they say and what is wrong.
 
-        An error is what would stop a training: a file that is missing or damaged, images of
+        An error is what would stop a training: a file that is missing or cut short, images of
         a subject that lie apart, items that only some subjects have. The transform is not
         applied.
 
