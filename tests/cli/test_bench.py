@@ -29,6 +29,27 @@ def test_the_table_says_what_to_write(voxloom, phantoms):
     assert "queue = voxloom.Queue(dataset, 64, 8, voxloom.LabelSampler(8, 'seg')" in said.out
 
 
+def test_what_it_advises_is_true_for_what_was_run(voxloom, phantoms):
+    said = voxloom(
+        *("bench", phantoms, "--workers", "0,1", "--executors", "threads", "--seconds", "0.3"),
+        *("--patch-size", "8", "--batch-size", "100", "--json"),
+    )
+    result = json.loads(said.out)
+    assert result["patches_in_batch"] == 24
+    for trial in result["trials"]:
+        assert "each epoch is one batch" in trial["advice"]
+
+
+def test_workers_that_were_tried_are_not_advised(voxloom, phantoms):
+    said = voxloom(
+        *("bench", phantoms, "--workers", "0,1", "--executors", "threads", "--seconds", "0.3"),
+        *("--patch-size", "8", "--json"),
+    )
+    first, _ = json.loads(said.out)["trials"]
+    assert "makes its patches itself" in first["advice"]
+    assert "num_workers" not in first["advice"]
+
+
 def test_settings_are_all_executors_with_all_numbers():
     assert parse_settings("2,0,1", "processes,threads") == [
         Setting("inline", 0),

@@ -41,7 +41,7 @@ def make_stats(
         ("read", "faster or local disk"),
         ("decode", "prepare the data"),
         ("transform", "patch_transform"),
-        ("locate", "LabelSampler"),
+        ("locate", "smaller or simpler map"),
         ("crop", "patch_size"),
         ("patch transform", "GPU"),
     ],
@@ -62,6 +62,16 @@ def test_more_workers_are_advised_only_where_cores_are_left(
     assert "more workers" not in busy
 
 
+def test_more_workers_are_not_advised_where_they_were_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    assert "workers:" not in advise(make_stats(seconds={"decode": 9.0}), wants_workers=False)
+    inline = advise(make_stats(executor="inline", seconds={"decode": 4.0}), wants_workers=False)
+    assert "num_workers" not in inline
+    assert "memory_cache" in inline
+
+
 def test_a_trainer_that_hardly_waits_is_the_bottleneck() -> None:
     assert "trainer is the bottleneck" in advise(make_stats(waited=0.1, seconds={"crop": 9.0}))
 
@@ -70,6 +80,13 @@ def test_slow_transport_is_named() -> None:
     advice = advise(make_stats(seconds={"crop": 1.0, "ship": 2.0, "collate": 2.0}))
     assert "Transport is the bottleneck" in advice
     assert "40%" in advice
+    assert "DataLoader" not in advice  # only queue.batches says how long it collates
+
+
+def test_batches_are_only_advised_to_who_collates_elsewhere() -> None:
+    advice = advise(make_stats(seconds={"crop": 1.0, "ship": 12.0}))
+    assert "took 100% of it" in advice
+    assert advice.endswith("or queue.batches(...) in place of a DataLoader.")
 
 
 def test_workers_that_wait_want_a_longer_queue() -> None:
@@ -83,7 +100,18 @@ def test_work_in_the_trainers_thread_wants_workers() -> None:
 
 
 def test_too_little_to_judge_is_said() -> None:
-    assert "ask again" in advise(make_stats(loads=1))
+    assert "measure for longer" in advise(make_stats(loads=1))
+
+
+def test_few_subjects_that_were_all_opened_are_enough_to_judge() -> None:
+    stats = make_stats(loads=1, seconds={"crop": 9.0})
+    assert "bottleneck" in advise(replace(stats, epochs=(stats.total, stats.total)))
+
+
+def test_epochs_of_one_batch_do_not_tell_who_waits() -> None:
+    stats = make_stats(waited=10.0)
+    advice = advise(replace(stats, total=replace(stats.total, first_wait_s=10.0)))
+    assert "each epoch is one batch: use smaller batches" in advice
 
 
 def test_advice_is_one_sentence() -> None:

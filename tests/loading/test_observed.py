@@ -52,10 +52,10 @@ def test_subjects_in_a_batch_are_those_of_the_batches(make_queue: MakeQueue) -> 
 
 def test_advice_asks_for_more_before_it_judges(make_queue: MakeQueue) -> None:
     queue = make_queue()
-    assert "ask again" in queue.advice()
+    assert "measure for longer" in queue.advice()
     for _ in range(4):
         assert len(list(queue.batches(4))) == 4
-    assert "ask again" not in queue.advice()
+    assert "measure for longer" not in queue.advice()
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -69,9 +69,9 @@ def bench(
         note(chosen.says)
     chosen.dataset.set_transform(load_callable(transform, "--transform"))
     cutter = cutting.make_sampler(chosen.dataset, chosen.dataset.check())
-    course = Course(
-        chosen.dataset, cutter, max_length, samples, batch_size, seed, seconds, step or _do_nothing
-    )
+    most = max(setting.workers for setting in tried)
+    sizes = (max_length, samples, batch_size)
+    course = Course(chosen.dataset, cutter, *sizes, seed, seconds, step or _do_nothing, most)
     result = {"source": chosen.says, **_measure(course, tried, trains=step is not None)}
     if as_json:
         say_json(result)
@@ -139,6 +139,7 @@ def _measure(course: Course, tried: list[Setting], *, trains: bool) -> dict[str,
         "subjects": len(course.dataset),
         "sampler": describe_sampler(course.sampler),
         "batch_size": course.batch_size,
+        "patches_in_batch": min(course.batch_size, len(course.dataset) * course.samples_per_volume),
         "trials": [trial.as_dict() for trial in trials],
         "ceiling": {"patches_per_s": speed, "step_s": step_s} if trains else None,
         "memory_bytes": memory,
@@ -162,9 +163,12 @@ def _show(result: dict[str, Any]) -> None:
         )
         for one in result["trials"]
     ]
-    say_table(f"{result['sampler']}, batches of {result['batch_size']}", columns, rows)
+    say_table(f"{result['sampler']}, batches of {result['patches_in_batch']}", columns, rows)
     if ceiling is None:
-        say("Nothing trained: this is how fast patches can come (see --step-time, --trainer).")
+        say(
+            "Nothing trained, and all the time was waiting: this is how fast patches can come "
+            "(see --step-time, --trainer)."
+        )
     else:
         say(
             f"The trainer's own ceiling is {ceiling['patches_per_s']:.1f} patches a second, "

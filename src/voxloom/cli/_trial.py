@@ -53,7 +53,7 @@ class Trial:
     batches : int
         How many were measured, after the first.
     advice : str
-        The queue's own sentence.
+        What holds it up, in one sentence.
     """
 
     setting: Setting
@@ -87,6 +87,8 @@ class Course:
         How long a trial lasts, counted from the first batch.
     trainer : callable
         Takes a batch and does a training step.
+    most_workers : int
+        Of all trials: more are not advised to a trial with fewer, as they are tried.
     """
 
     dataset: SubjectsDataset
@@ -97,6 +99,7 @@ class Course:
     seed: int
     seconds: float
     trainer: Trainer
+    most_workers: int = 0
 
     def make_queue(self, setting: Setting) -> Queue:
         """Return a queue with these workers, which are at work."""
@@ -131,6 +134,8 @@ class Course:
 
         At least one batch after the first is measured.
         """
+        from voxloom.loading._advice import advise
+
         start = time.perf_counter()
         with self.make_queue(setting) as queue:
             batches = _without_end(queue, self.batch_size)
@@ -146,8 +151,9 @@ class Course:
                 count += 1
                 patches += len(batch[INDEX_INI])
             spent = time.perf_counter() - begin
-            advice = queue.advice()
+            stats = queue.stats()
             batches.close()
+        advice = advise(stats, wants_workers=setting.workers >= self.most_workers)
         return Trial(setting, begin - start, patches / spent, waited / spent, count, advice)
 
     def ceiling(self, queue: Queue) -> tuple[float, float]:
