@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Final
+
+_UNBOUNDED: Final = 10_000
 
 
 def say(text: object = "") -> None:
@@ -36,7 +40,10 @@ def serve(server: Any, found: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; columns whose cells are numbers stand to the right."""
+    """Print a table; columns whose cells are numbers stand to the right.
+
+    Where it would not fit, words would be cut: each row is a paragraph there.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -46,9 +53,14 @@ def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object
         table.add_column(columns[column], justify="right" if numbers else "left")
     for row in rows:
         table.add_row(*map(str, row))
-    console = Console(file=sys.stdout)
-    # A narrow pipe must not cut what a terminal would show.
-    console.print(table, width=None if console.is_terminal else 120, markup=False)
+    # A pipe must not cut what a terminal would show.
+    is_wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    console = Console(file=sys.stdout, width=120 if is_wide else None)
+    needed = console.measure(table, options=console.options.update(width=_UNBOUNDED)).minimum
+    if needed <= console.width:
+        console.print(table, markup=False)
+    else:
+        say("\n".join([title, *(_paragraph(columns, row, console.width) for row in rows)]))
 
 
 def working(what: str) -> AbstractContextManager[Any]:
@@ -58,6 +70,12 @@ def working(what: str) -> AbstractContextManager[Any]:
     from rich.console import Console
 
     return Console(stderr=True).status(what)
+
+
+def _paragraph(columns: Sequence[str], row: Sequence[object], width: int) -> str:
+    facts = (f"{name} {cell}".strip() for name, cell in zip(columns, row, strict=True))
+    text = ", ".join(filter(None, facts))
+    return textwrap.fill(text, width, initial_indent="- ", subsequent_indent="  ")
 
 
 def _is_number(cell: object) -> bool:
