@@ -97,6 +97,21 @@ def test_debug_lets_the_error_through_wherever_it_stands(arguments):
         main(arguments)
 
 
+def test_a_stream_that_knows_only_ascii_gets_names_escaped(phantoms, tmp_path):
+    pytest.importorskip("typer")
+    (folder := tmp_path / "unié").symlink_to(phantoms)
+    code = (
+        "import sys; sys.stdout.reconfigure(encoding='ascii')\n"
+        "from voxloom.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    output = str(tmp_path / "oé")
+    run = subprocess.run(
+        [sys.executable, "-c", code, "prepare", str(folder), output], capture_output=True
+    )
+    assert run.returncode == ExitCode.OK
+    assert b"o\\xe9; read them with" in run.stdout
+
+
 def test_without_typer_the_extra_is_named():
     code = (
         "import sys; sys.modules['typer'] = None\n"

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import IntEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     _open_closed()
+    _let_any_text_out()
     given, debug = _without_debug(list(sys.argv[1:] if arguments is None else arguments))
     try:
         with _short_warnings():
@@ -119,6 +121,13 @@ def _open_closed() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  for as long as we run
+
+
+def _let_any_text_out() -> None:
+    """Escape letters that a stream does not know, as ASCII's do not: a name must not end us."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _settle_output() -> None:
