@@ -30,6 +30,10 @@ def test_a_folder_is_served_with_boxes(voxloom, phantoms, asked):
     assert all(f"phantom_00{n}" in asked[0] for n in range(3))
 
 
+def test_one_box_is_one_patch(voxloom, phantoms, asked):
+    assert "boxes: 1 patch by" in voxloom("view", phantoms, "--patches", 1).err
+
+
 def test_files_are_the_images_of_one_subject(voxloom, phantoms, asked):
     files = [phantoms / f"phantom_000_{name}.nii.gz" for name in ("t1", "seg")]
     said = voxloom("view", *files, "--patches", 0)

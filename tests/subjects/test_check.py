@@ -105,8 +105,10 @@ def test_subjects_that_do_not_fit_into_one_batch_are_errors() -> None:
         Subject(t1=image_of((1, 4, 4, 4)), subject_id="a", age=3),
         Subject(t1=image_of((2, 4, 4, 4), np.uint8), t2=image_of((1, 4, 4, 4)), subject_id="a"),
     ]
-    found = codes(SubjectsDataset(subjects).check())
-    assert found == [
+    report = SubjectsDataset(subjects).check()
+    assert "'t2' is missing in 1 of 2 subjects" in str(report)
+    assert "'t1' differs in dtype between subjects" in str(report)
+    assert codes(report) == [
         ("error", "incomplete"),
         ("error", "duplicate-id"),
         ("error", "channels-differ"),
@@ -184,4 +186,4 @@ def test_a_report_can_be_printed_and_stored(volume: Write) -> None:
     text = str(report)
     assert "1 subject, 2 images" in text
     assert "seg (label): 1 image, shape (1, 4, 5, 6), spacing (1, 1, 1) mm, RAS, int16" in text
-    assert "labels of 'seg', in how many of 1 subjects: 2 in 1" in text
+    assert "labels of 'seg', in how many subjects (of 1): 2 in 1" in text

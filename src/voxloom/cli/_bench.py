@@ -176,5 +176,5 @@ def _show(result: dict[str, Any]) -> None:
             f"{best['patches_per_s'] / ceiling['patches_per_s']:.0%} of that."
         )
     say(f"{best['advice']}")
-    say(f"The queue takes up to {result['memory_bytes'] / 2**20:.0f} MiB. Recommended:")
+    say(f"The queue takes up to {result['memory_bytes'] / 2**20:.1f} MiB. Recommended:")
     say(f"  queue = {best['code']}")

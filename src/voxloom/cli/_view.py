@@ -62,7 +62,8 @@ def view(
     if not as_json:
         note(chosen.says)
         if patches:
-            note(f"boxes: {patches} patches by {found['sampler']}, seed {seed}")
+            plural = "es" if patches != 1 else ""
+            note(f"boxes: {patches} patch{plural} by {found['sampler']}, seed {seed}")
     from voxloom.view import serve_volumes
 
     with serve_volumes(chosen.dataset, cutter, patches or 1, seed=seed, port=port) as server:

@@ -109,7 +109,7 @@ def _labels(rows: Rows) -> Iterator[Finding]:
     for image, values in seen.items():
         total = sum(row.image == image for row in counted)
         shares = [f"{value} in {count}" for value, count in sorted(values.items())]
-        message = f"labels of {image!r}, in how many of {total} subjects: {listed(shares, 20)}"
+        message = f"labels of {image!r}, in how many subjects (of {total}): {listed(shares, 20)}"
         yield Finding("info", "labels", message, image=image)
 
 
@@ -141,7 +141,7 @@ def _incomplete(subjects: Sequence[Subject]) -> Iterator[Finding]:
         without = [_id(n, s) for n, s in enumerate(subjects) if name not in s]
         grade: Grade = "error" if name in images else "warning"
         message = (
-            f"{len(without)} of {len(subjects)} subjects have no {name!r}, so that they cannot be "
+            f"{name!r} is missing in {len(without)} of {len(subjects)} subjects, which cannot be "
             f"in one batch with the others: {listed(without)}"
         )
         yield Finding(grade, "incomplete", message, image=name if name in images else None)
@@ -152,7 +152,8 @@ def _incomplete(subjects: Sequence[Subject]) -> Iterator[Finding]:
 def _ids(subjects: Sequence[Subject]) -> Iterator[Finding]:
     without = [n for n, subject in enumerate(subjects) if "subject_id" not in subject]
     if without:
-        message = f"{len(without)} subjects have no 'subject_id', e.g. number {without[0]}"
+        share = f"{len(without)} of {len(subjects)} subjects"
+        message = f"no 'subject_id' in {share}, e.g. number {without[0]}"
         yield Finding("info", "no-id", message)
     counts = Counter(str(s["subject_id"]) for s in subjects if "subject_id" in s)
     for name, count in counts.items():
@@ -181,7 +182,7 @@ def _differing(
         if len(counts) > 1:
             rare = next(row.subject for row in alike if value_of(row) == counts[-1][0])
             shares = listed((f"{value} in {count}" for value, count in counts), 6)
-            message = f"{what} of {image!r} differ between subjects: {shares} ({rare!r})"
+            message = f"{image!r} differs in {what} between subjects: {shares} ({rare!r})"
             yield Finding(grade, f"{what}-differ", message, image=image)
 
 
