@@ -67,6 +67,44 @@ def test_rarer_layouts_need_words_that_are_known(tmp_path, names, images):
     assert (len(found.files), found.images) == (len(names), images)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["{part}/images/{name}.nii", "{part}/labels/{name}.nii"],
+        ["images{part}/{name}.nii", "labels{part}/{name}.nii"],
+        ["images_{part}/{name}.nii", "labels_{part}/{name}.nii"],
+    ],
+)
+def test_parts_are_parts_of_the_subjects(tmp_path, names):
+    cases = [("Train", "a"), ("Train", "b"), ("Val", "a"), ("Test", "c")]
+    files = [name.format(part=part, name=key) for part, key in cases for name in names]
+    found = find_layout(touch(tmp_path, *files[:-1]))  # a test set may come without labels
+    assert sorted(found.files) == ["Test/c", "Train/a", "Train/b", "Val/a"]
+    assert (found.images, found.labels) == (["images", "labels"], {"labels"})
+
+
+def total_segmentator(folder: Path, organs: int) -> Path:
+    names = ["ct.nii.gz", *(f"segmentations/organ_{n}.nii.gz" for n in range(organs))]
+    return touch(folder, *(f"s000{number}/{name}" for number in range(3) for name in names))
+
+
+def test_masks_in_a_folder_of_the_subject_are_its_label_maps(tmp_path):
+    found = find_layout(total_segmentator(tmp_path, 2))
+    assert sorted(found.files) == ["s0000", "s0001", "s0002"]
+    assert found.images == ["ct", "segmentations_organ_0", "segmentations_organ_1"]
+    assert found.labels == {"segmentations_organ_0", "segmentations_organ_1"}
+
+
+def test_too_many_masks_are_refused_with_what_to_write(tmp_path):
+    inner = f"{tmp_path}/{{subject}}"
+    with pytest.raises(LayoutError, match="has 118 images; name those") as caught:
+        find_layout(total_segmentator(tmp_path, 117))
+    assert str(caught.value).endswith(
+        f"--glob 'ct={inner}/ct.nii.gz' "
+        f"--glob 'segmentations_organ_0={inner}/segmentations/organ_0.nii.gz'"
+    )
+
+
 def write_slices(folder: Path, suffix: str = ".dcm") -> None:
     sitk = pytest.importorskip("SimpleITK")
     folder.mkdir(parents=True)

@@ -84,6 +84,18 @@ def test_a_broken_description_is_not_passed_over(tmp_path):
         choose_dataset(tmp_path)
 
 
+def test_a_folder_with_one_data_set_is_that_data_set(tmp_path):
+    write_phantoms(tmp_path / "Dataset001_A", 2, (12, 12, 12))
+    one = {"image": "phantom_000_t1.nii.gz", "label": "phantom_000_seg.nii.gz"}
+    content = {"channel_names": {"0": "T1"}, "training": [one]}
+    (tmp_path / "Dataset001_A" / "dataset.json").write_text(json.dumps(content))
+    for chosen in (choose_dataset(tmp_path), choose_dataset(msd=tmp_path)):
+        assert chosen.says == f"Read {tmp_path}/Dataset001_A as a Decathlon data set: 1 subject"
+    (tmp_path / "Dataset002_B").mkdir()
+    with pytest.raises(CommandError, match=r"several folders; give one .*/Dataset001_A$"):
+        choose_dataset(tmp_path)
+
+
 def test_a_zarr_folder_is_one_volume(tmp_path):
     write_zarr(tmp_path / "seg.ome.zarr", np.zeros((1, 4, 4, 4), np.uint8))
     chosen = choose_dataset(tmp_path / "seg.ome.zarr")

@@ -25,6 +25,9 @@ _IMAGE_WORDS: Final = re.compile(
     r"(?:^|_)(?:t1|t1w|t1c|t1ce|t1gd|t2|t2w|flair|pd|dwi|adc|swi|bold|ct|cta|cbct|mr|mri|pet|us"
     r"|images?|imgs?|scans?|volumes?)(?:$|_|\d)"
 )
+_FOLDER_OF_PART: Final = re.compile(
+    r"(.+?)(?:[-_]?(tr|train|training|va|val|valid|validation|ts|test|testing))?", re.IGNORECASE
+)
 _WORD: Final = "[A-Za-z][A-Za-z0-9]*"
 _Split = Callable[[Path], tuple[str, str] | None]
 _Groups = dict[str, dict[str, Path]]
@@ -64,13 +67,16 @@ def find_layout(folder: Path) -> FoundLayout:
     Of three layouts the one is taken that explains the files best: the image is the last word
     of the file name (``ann_t1.nii.gz``), the file in a folder of the subject
     (``ann/t1.nii.gz``), or a folder (``images/ann.nii.gz``). Where none of them fits,
-    ``ann-t1.nii.gz``, ``volume-0.nii`` and ``ann.nii.gz`` with ``ann_seg.nii.gz`` are tried.
-    Else each file is a subject. A folder of DICOM slices is one volume.
+    ``ann-t1.nii.gz``, ``volume-0.nii``, ``ann.nii.gz`` with ``ann_seg.nii.gz``,
+    ``train/images/ann.nii.gz`` and ``ann/segmentations/liver.nii.gz`` are tried. Else each file
+    is a subject. A folder of DICOM slices is one volume.
 
     Raises
     ------
     VolumeNotFoundError
         If there is no folder, or no volume in it.
+    LayoutError
+        If a subject has more images than a network is given, or two files have one name.
 
     Examples
     --------
@@ -96,7 +102,9 @@ def find_layout(folder: Path) -> FoundLayout:
     found = _explained(folder, files, _SPLITS)
     if not any(map(_is_sure, found.values())):
         others = _explained(folder, files, _RARER_SPLITS)
-        found |= {says: groups for says, groups in others.items() if _is_sure(groups)}
+        found = {says: one for says, one in others.items() if _is_sure(one)} or found
+    if not any(map(_is_sure, found.values())):
+        _refuse_many(folder, files)
     if not found:
         return _one_each(folder, files)
     says, groups = max(found.items(), key=lambda one: _completeness(one[1]))
@@ -180,6 +188,19 @@ def _by_word_before_number(file: Path) -> tuple[str, str] | None:
     return (match[2], match[1]) if match else None
 
 
+def _by_own_folder(file: Path) -> tuple[str, str] | None:
+    match = _FOLDER_OF_PART.fullmatch(file.parent.name)
+    if match is None:
+        return None
+    return Path(file.parent.parent, match[2] or "", _stem(file.name)).as_posix(), match[1]
+
+
+def _by_path_in_folder(file: Path) -> tuple[str, str] | None:
+    if len(file.parts) < 2:
+        return None
+    return file.parts[0], "_".join([*file.parts[1:-1], _stem(file.name)])
+
+
 def _by_known_word(file: Path) -> tuple[str, str]:
     stem = _stem(file.name)
     match = re.fullmatch(f"(.+)[-_]({_WORD})", stem)
@@ -196,6 +217,8 @@ _RARER_SPLITS: Final[dict[str, _Split]] = {
     "the word after the last '-' of a file's name": _by_word_after_hyphen,
     "the word before the number in a file's name": _by_word_before_number,
     "a last word that some files' names have": _by_known_word,
+    "the folder that a file lies in": _by_own_folder,
+    "files below a folder for each subject": _by_path_in_folder,
 }
 
 
@@ -204,7 +227,9 @@ def _explained(folder: Path, files: list[Path], splits: Mapping[str, _Split]) ->
     return {says: groups for says, groups in found.items() if groups is not None}
 
 
-def _group(folder: Path, files: list[Path], split: _Split) -> _Groups | None:
+def _group(
+    folder: Path, files: list[Path], split: _Split, most: int = _MOST_IMAGES
+) -> _Groups | None:
     groups: _Groups = {}
     for file in files:
         parts = split(file)
@@ -215,7 +240,7 @@ def _group(folder: Path, files: list[Path], split: _Split) -> _Groups | None:
             return None
     counts = Counter(name for images in groups.values() for name in images)
     rare = min(counts.values()) < _SHARE_OF_SUBJECTS * len(groups)
-    return None if rare or len(counts) > _MOST_IMAGES else groups
+    return None if rare or len(counts) > most else groups
 
 
 def _as_name(text: str) -> str:
@@ -239,6 +264,25 @@ def _completeness(groups: _Groups) -> tuple[float, int, int]:
     complete = sum(len(images) == len(names) for images in groups.values())
     known = sum(map(_is_known, names))
     return complete / len(groups), known, len(groups) if len(names) > 1 else 0
+
+
+def _refuse_many(folder: Path, files: list[Path]) -> None:
+    """Raise LayoutError where each subject has an image and masks that are too many to read."""
+    groups = _group(folder, files, _by_path_in_folder, most=len(files)) or {}
+    names = sorted({name for images in groups.values() for name in images})
+    masks = [name for name in names if looks_like_labels(name)]
+    others = [name for name in names if name not in masks]
+    if not (masks and others and _is_sure(groups)):
+        return
+    images = next(one for one in groups.values() if len(one) == len(names))
+    wanted = (
+        f"--glob '{name}={Path(folder, '{subject}', *images[name].relative_to(folder).parts[1:])}'"
+        for name in (others[0], masks[0])
+    )
+    raise LayoutError(
+        f"a subject in {str(folder)!r} has {len(names)} images; name those that you want in place "
+        f"of the folder, such as {' '.join(wanted)}"
+    )
 
 
 def _one_each(folder: Path, files: list[Path]) -> FoundLayout:

@@ -72,9 +72,9 @@ def choose_dataset(
     if msd is not None or nnunet is not None:
         _refuse_names("--msd" if msd is not None else "--nnunet", images, labels)
     if msd is not None:
-        return _from_msd(msd)
+        return _from_msd(_inner_dataset(msd))
     if nnunet is not None:
-        return _from_nnunet(nnunet)
+        return _from_nnunet(_inner_dataset(nnunet))
     if csv is not None:
         return _from_table(csv, images or (), labels or ())
     if glob:
@@ -188,7 +188,7 @@ def _chosen(dataset: SubjectsDataset, says: str, advice: str = "") -> Chosen:
 
 
 def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:
-    path = source.expanduser()
+    path = _inner_dataset(source.expanduser())
     if path.suffix.lower() in _TABLES:
         return _from_table(path, images, labels)
     if path.is_file() and path.name != "dataset.json":
@@ -212,6 +212,27 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
     if is_bids(path) and (found := find_bids(path)).images:
         return _from_bids(path, found, labels)
     return _from_layout(path, find_layout(path), labels)
+
+
+def _inner_dataset(path: Path) -> Path:
+    """Return the only data set in a folder of data sets, such as nnUNet_raw; else the path.
+
+    Raises
+    ------
+    CommandError
+        If there are several, or other folders beside it.
+    """
+    if not path.is_dir() or (path / "dataset.json").exists():
+        return path
+    folders = sorted(one for one in path.iterdir() if one.is_dir() and one.name[0] != ".")
+    inner = [one for one in folders if {"training", "channel_names"} & _description(one).keys()]
+    if not inner:
+        return path
+    if len(folders) > 1:
+        raise CommandError(
+            f"{path} holds several folders; give one data set: {', '.join(map(str, inner))}"
+        )
+    return inner[0]
 
 
 # What is not there, here and below, is for `check` to report, all of it, and for whoever reads it.
