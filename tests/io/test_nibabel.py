@@ -115,3 +115,15 @@ def test_colours_are_refused(save: Save) -> None:
     path = save(np.zeros((5, 6, 7), [("R", "u1"), ("G", "u1"), ("B", "u1")]))
     with pytest.raises(UnknownFormatError, match=f"{re.escape(path)}: expected booleans, integers"):
         NibabelSource(path)
+
+
+def test_an_error_is_raised_and_not_printed_as_well(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    nibabel.AnalyzeImage(np.zeros((4, 4, 4), np.float32), np.eye(4)).to_filename(tmp_path / "a.img")
+    header = bytearray((tmp_path / "a.hdr").read_bytes())
+    header[70:72] = b"\0\0"
+    (tmp_path / "a.hdr").write_bytes(header)
+    with pytest.raises(VolumeReadError, match="data code 0 not supported"):
+        _ = NibabelSource(tmp_path / "a.img").dtype
+    assert (capfd.readouterr().err, caplog.records) == ("", [])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -102,7 +104,7 @@ class NibabelSource(VolumeSource):
     def _load(self) -> Any:
         import nibabel
 
-        with reading(self.path):
+        with reading(self.path), _raising_only(nibabel.imageglobals.logger):
             Path(self.path).stat()
             try:
                 return nibabel.load(self.path)
@@ -110,6 +112,20 @@ class NibabelSource(VolumeSource):
                 raise
             except Exception as error:
                 raise _unreadable(self.path, error) from error
+
+
+@contextmanager
+def _raising_only(logger: logging.Logger) -> Iterator[None]:
+    """Keep nibabel from printing the errors that it raises, and let its warnings through."""
+    logger.addFilter(_is_no_error)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_error)
+
+
+def _is_no_error(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR
 
 
 def _is_packed(name: str) -> bool:
