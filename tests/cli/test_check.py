@@ -111,5 +111,5 @@ def test_all_gaps_of_a_table_are_reported(voxloom, phantoms, tmp_path):
     (tmp_path / "all.csv").write_text("\n".join(["id,t1,seg", *rows]))
     said = voxloom("check", "--csv", "all.csv", "--image", "t1", "--label", "seg", "--json")
     assert missing_files(said) == [("ann", "t1"), ("cy", "t1"), ("cy", "seg")]
-    assert "1 of 3 subjects have no 'seg'" in said.out
+    assert "'seg' is missing in 1 of 3 subjects" in said.out
     assert "missing=" not in said.out

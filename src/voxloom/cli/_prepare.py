@@ -12,6 +12,7 @@ from voxloom.cli._sampling import parse_patch_size
 from voxloom.cli._sources import load_callable
 from voxloom.cli._terminal import note, say, say_json
 from voxloom.cli._typer import Argument, AsJson, Option, Source, Transform
+from voxloom.subjects._check_report import counted
 
 EXAMPLES = """[bold]Examples:[/bold]
 
@@ -73,7 +74,8 @@ def prepare(
     if as_json:
         say_json(result)
         return ExitCode.OK
-    say(f"{len(stored)} subjects, {size_bytes / 2**20:.1f} MiB in {output}; read them with")
+    took = f"{counted(len(stored), 'subject')}, {size_bytes / 2**20:.1f} MiB"
+    say(f"{took} in {output}; read them with")
     say(f"  dataset = voxloom.open_prepared({cast(str, result['folder'])!r})")
     return ExitCode.OK
 

@@ -20,6 +20,7 @@ from voxloom.cli._terminal import note, say, say_json, working
 from voxloom.cli._typer import AsJson, Option, Seed, Source
 from voxloom.patches import LabelSampler, PatchSampler
 from voxloom.subjects import CheckReport, Subject, collate
+from voxloom.subjects._check_report import counted
 
 EXAMPLES = """[bold]Examples:[/bold]
 
@@ -61,7 +62,9 @@ def preview(
     sections = [_data_section(report), *parts]
     lead = f"{chosen.says}. Patches are cut by {name}, seed {seed}."
     with working("writing the report"):
-        files = write_report(output, f"Preview of {len(everyone)} subjects", lead, sections)
+        files = write_report(
+            output, f"Preview of {counted(len(everyone), 'subject')}", lead, sections
+        )
     if as_json:
         paths = [str(file) for file in files]
         say_json({"source": chosen.says, "sampler": name, "centres": counts, "files": paths})
@@ -162,8 +165,8 @@ def _subject_section(
         Picture(
             f"centres-{number}",
             plot_centres(subject, locations, labels=labels),
-            f"Where the centres of {len(locations)} patches fell in {name}. The dashed frame holds "
-            "all voxels that can be a centre.",
+            f"Where the centres of {counted(len(locations), 'patch')} fell in {name}. The dashed "
+            "frame holds all voxels that can be a centre.",
         ),
     ]
     return Section(f"Subject {name}", f"{described} mm.", pictures=pictures)
@@ -173,7 +176,9 @@ def _patch_section(patches: Sequence[Subject], labels: str | None, counts: Count
     from voxloom.view import plot_batch
 
     batch = collate(patches)
-    caption = f"The middle slice of {len(patches)} patches; above each is its first voxel."
+    caption = (
+        f"The middle slice of {counted(len(patches), 'patch')}; above each is its first voxel."
+    )
     columns = ("label", "centres", "share")
     total = counts.total() or 1
     rows = [(label, n, f"{n / total:.1%}") for label, n in _by_label(counts)]

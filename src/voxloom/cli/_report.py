@@ -117,12 +117,13 @@ def write_report(path: Path, title: str, lead: str, sections: Sequence[Section])
     if is_one_file(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         page = _page(title, lead, sections, None)
-        path.write_text(page, encoding="utf-8")
+        path.write_text(page, encoding="utf-8", errors="backslashreplace")
         return [path]
     path.mkdir(parents=True, exist_ok=True)
     files = [path / "index.html"]
     files += [path / f"{one.name}.png" for part in sections for one in part.pictures]
-    files[0].write_text(_page(title, lead, sections, path), encoding="utf-8")
+    page = _page(title, lead, sections, path)
+    files[0].write_text(page, encoding="utf-8", errors="backslashreplace")
     return files
 
 

@@ -16,6 +16,7 @@ from voxloom.cli._bids import FoundBids, find_bids, is_bids
 from voxloom.cli._folder import FoundLayout, find_layout, looks_like_labels
 from voxloom.io._zarr import is_zarr
 from voxloom.subjects import LabelMap, ScalarImage, Subject, SubjectsDataset
+from voxloom.subjects._check_report import counted
 from voxloom.subjects._layout_bids import read_bids
 from voxloom.subjects._layout_json import declared_labels, read_json
 from voxloom.subjects._layout_msd import read_msd
@@ -183,8 +184,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _chosen(dataset: SubjectsDataset, says: str, advice: str = "") -> Chosen:
-    plural = "s" if len(dataset) != 1 else ""
-    return Chosen(dataset, f"{says}: {len(dataset)} subject{plural}{advice}")
+    return Chosen(dataset, f"{says}: {counted(len(dataset), 'subject')}{advice}")
 
 
 def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:

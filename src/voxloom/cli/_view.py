@@ -17,6 +17,7 @@ from voxloom.cli._terminal import note, serve
 from voxloom.cli._typer import Argument, AsJson, Option, Port, Seed
 from voxloom.patches import PatchSampler
 from voxloom.subjects import SubjectsDataset
+from voxloom.subjects._check_report import counted
 
 EXAMPLES = """[bold]Examples:[/bold]
 
@@ -62,8 +63,7 @@ def view(
     if not as_json:
         note(chosen.says)
         if patches:
-            plural = "es" if patches != 1 else ""
-            note(f"boxes: {patches} patch{plural} by {found['sampler']}, seed {seed}")
+            note(f"boxes: {counted(patches, 'patch')} by {found['sampler']}, seed {seed}")
     from voxloom.view import serve_volumes
 
     with serve_volumes(chosen.dataset, cutter, patches or 1, seed=seed, port=port) as server:

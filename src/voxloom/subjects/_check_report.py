@@ -131,12 +131,12 @@ class CheckReport:
 
     def __str__(self) -> str:
         subjects = len({row.number for row in self.rows})
-        lines = [f"{_counted(subjects, 'subject')}, {_counted(len(self.rows), 'image')}"]
+        lines = [f"{counted(subjects, 'subject')}, {counted(len(self.rows), 'image')}"]
         lines += [
             _summary(name, [row for row in self.rows if row.image == name])
             for name in dict.fromkeys(row.image for row in self.rows)
         ]
-        lines.append(", ".join(_counted(len(self.of_grade(g)), g) for g in _GRADES))
+        lines.append(", ".join(counted(len(self.of_grade(g)), g) for g in _GRADES))
         for code in dict.fromkeys((one.grade, one.code) for one in self.findings):
             alike = [one for one in self.findings if (one.grade, one.code) == code]
             lines += [f"  {one.grade} {one.code}: {one.message}" for one in alike[:_SHOWN]]
@@ -154,7 +154,7 @@ def _summary(name: str, rows: list[ImageRow]) -> str:
         _commonest(row.orientation for row in read),
         _commonest(row.dtype for row in read),
     ]
-    text = f"  {name} ({types}): {_counted(len(rows), 'image')}"
+    text = f"  {name} ({types}): {counted(len(rows), 'image')}"
     return ", ".join([text, *facts]) if read else f"{text}, none of them readable"
 
 
@@ -180,5 +180,13 @@ def _commonest(values: Iterable[str | None]) -> str:
     return " and ".join(f"{count} x {value}" for value, count in counts)
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def counted(count: int, what: str) -> str:
+    """Return a number and what is counted, in the plural unless it is one.
+
+    Examples
+    --------
+    >>> counted(1, "patch"), counted(2, "patch"), counted(0, "subject")
+    ('1 patch', '2 patches', '0 subjects')
+    """
+    ending = "" if count == 1 else "es" if what.endswith("ch") else "s"
+    return f"{count} {what}{ending}"
