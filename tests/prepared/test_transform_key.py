@@ -101,6 +101,24 @@ def test_functions_whose_source_is_nowhere_are_known_by_their_code() -> None:
     assert keys[0] == keys[2] != keys[1]
 
 
+def test_what_was_made_from_a_string_is_not_known_by_lines_of_another_source() -> None:
+    code = """
+from voxloom.prepared._transform_key import transform_key
+for factor in (1, 2, 1):
+    exec(f"def mine(subject): return [subject * {factor}]")
+    print(transform_key(mine))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    first, other, again = ran.stdout.splitlines()
+    assert first == again != other
+    keys = []
+    for factor in (1, 2, 1):
+        names = {"__name__": __name__}
+        exec(f"class Mine:\n    def __call__(self, subject): return subject * {factor}", names)
+        keys.append(transform_key(names["Mine"]))
+    assert keys[0] == keys[2] != keys[1]
+
+
 @pytest.mark.parametrize("changed", ["FACTOR", "TABLE", "helper", "Step"])
 def test_what_a_transform_uses_of_its_module_counts(changed: str, tmp_path: Path) -> None:
     code = """

@@ -19,6 +19,7 @@ from voxloom._errors import PreparedError
 
 _DIGEST_BYTES: Final = 16
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+_STRING: Final = "<string>"  # the file of all code that was made from one
 _GENERATORS: Final = (random.Random, np.random.RandomState, np.random.Generator)
 """Libraries give each transform one, and begin it anew in each process; none is drawn from here."""
 
@@ -134,10 +135,19 @@ def _counts(value: Any, module: str) -> bool:
 
 
 def _source(described: CodeType | type) -> str | None:
+    """Return its source text; None where Python has none, or has other lines for it.
+
+    From 3.13 on it gives lines of what `python -c` runs for all code made from a string, and lines
+    of the module for classes that were.
+    """
+    if isinstance(described, CodeType) and described.co_filename == _STRING:
+        return None
     try:
-        return inspect.getsource(described)
+        source = inspect.getsource(described)
     except (OSError, TypeError):
         return None
+    is_other = isinstance(described, type) and f"class {described.__name__}" not in source
+    return None if is_other else source
 
 
 def _is_filled(cell: Any) -> bool:
