@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from accelerate import Accelerator
+from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
@@ -72,11 +73,22 @@ def test_accelerate_saves_and_loads_the_place_in_an_epoch(ranks: int, tmp_path: 
     assert sorted(everything) == sorted(4 * list(range(6)))
 
 
-def test_accelerate_takes_a_plain_data_loader_on_one_rank() -> None:
+def make_queue() -> Queue:
     images = [ScalarImage(tensor=np.full((1, 8, 8, 8), n, np.float32)) for n in range(6)]
     dataset = SubjectsDataset([Subject(t1=image, number=n) for n, image in enumerate(images)])
-    queue = Queue(dataset, 24, 4, UniformSampler(4), seed=1)
-    loader = Accelerator(cpu=True).prepare(DataLoader(queue, batch_size=5))
+    return Queue(dataset, 24, 4, UniformSampler(4), seed=1)
+
+
+def test_accelerate_takes_a_plain_data_loader_on_one_rank() -> None:
+    loader = Accelerator(cpu=True).prepare(DataLoader(make_queue(), batch_size=5))
     for _ in range(2):
         seen = [number for batch in loader for number in batch["number"].tolist()]
         assert sorted(seen) == sorted(4 * list(range(6)))
+
+
+def test_a_plain_data_loader_that_accelerate_deals_out_again_says_what_to_use() -> None:
+    plain = DataLoader(make_queue(), batch_size=4)
+    loader = prepare_data_loader(plain, num_processes=2, process_index=0, put_on_device=False)
+    list(loader)
+    with pytest.raises(RuntimeError, match=r"Accelerate's prepare .* use a PatchLoader"):
+        list(loader)

@@ -524,9 +524,10 @@ class Queue(ObservedQueue):
             raise QueueError(
                 "it cannot be told where the next epoch begins: a DataLoader with shuffle=True or "
                 "a sampler of its own was left before its end, as with drop_last=True, or its "
-                "sampler does not give each index once, as a subset, draws with replacement and a "
-                "DistributedSampler do not; "
-                "use shuffle=False and no sampler: the queue shuffles by itself"
+                "sampler does not give each index once, as a subset, draws with replacement, a "
+                "DistributedSampler and Accelerate's prepare on several ranks do not; "
+                "use shuffle=False and no sampler: the queue shuffles by itself, and deals out to "
+                "the ranks; with Accelerate use a PatchLoader"
             )
 
     def _stop(self) -> None:
