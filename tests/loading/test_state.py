@@ -374,6 +374,13 @@ def test_four_lanes_go_on_from_every_batch_on_one_two_or_four_ranks(
                 assert follow(other, queue.state_dict()) == whole[given:]
 
 
+def test_a_state_of_other_lanes_says_which_to_give(make_queue: MakeQueue) -> None:
+    state = make_queue(rank=0, world=2).state_dict()
+    with pytest.raises(ValueError, match="give lanes=2 on ranks that divide it"):
+        make_queue().load_state_dict(state)
+    make_queue(lanes=2).load_state_dict(state)
+
+
 def test_a_state_is_small_whatever_the_data(make_queue: MakeQueue) -> None:
     queue = make_queue(count=300, samples=9, seed=2**63)
     assert len(json.dumps(queue.state_dict())) < 600

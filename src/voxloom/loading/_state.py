@@ -90,15 +90,19 @@ def read_delivered(state: Mapping[str, Any], expected: Mapping[str, Any]) -> int
     StateError
         A ValueError that names both values of whatever differs.
     """
-    wrong = [
-        f"{name}: {theirs!r} in the state, {ours!r} in this queue"
-        for name, ours, theirs in _pairs(expected, state)
-        if ours != theirs
-    ]
+    wrong = {
+        name: (theirs, ours) for name, ours, theirs in _pairs(expected, state) if ours != theirs
+    }
     if wrong:
+        values = (
+            f"{name}: {theirs!r} in the state, {ours!r} in this queue"
+            for name, (theirs, ours) in wrong.items()
+        )
+        lanes, _ = wrong.get("lanes", (None, None))
         raise StateError(
-            f"the state belongs to another queue ({'; '.join(wrong)}); these must be the same to "
-            f"go on; workers, start method and number of ranks may differ"
+            f"the state belongs to another queue ({'; '.join(values)}); these must be the same to "
+            "go on; workers, start method and, with the same lanes=, the number of ranks may differ"
+            + (f": give lanes={lanes} on ranks that divide it" if isinstance(lanes, int) else "")
         )
     delivered, patches = int(state["delivered"]), expected["data"]["patches"]
     if not 0 <= delivered < patches:
