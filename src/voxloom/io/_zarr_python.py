@@ -15,6 +15,8 @@ from voxloom.io._remote import is_url
 from voxloom.io._source import Array
 
 _OPEN_ARRAYS: Final = 256
+_GAP: Final = "sharding_coalesce_max_gap_bytes"
+"""Newer ones than 3.1 read what lies between two chunks of a shard: a MiB of it, by default."""
 
 
 def read_array(url: str, stamp: str, places: tuple[slice, ...]) -> Array:
@@ -42,4 +44,6 @@ def create_array(
 def _open(url: str, stamp: str, process: int) -> Any:
     zarr = import_extra("zarr", "zarr")
     store = zarr.storage.ObjectStore(open_store(url), read_only=True) if is_url(url) else url
-    return zarr.open_array(store, mode="r")
+    array = zarr.open_array(store, mode="r")
+    has_gap = hasattr(getattr(array, "config", None), _GAP)
+    return array.with_config({_GAP: 0}) if has_gap else array
