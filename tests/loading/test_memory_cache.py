@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -382,6 +383,7 @@ def test_only_what_would_be_decoded_again_is_kept(subjects: list[Subject], tmp_p
 
 
 def test_nothing_is_left_open(make_queue: MakeQueue, subjects: list[Subject]) -> None:
+    gc.collect()  # what earlier tests left must not end in between
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for options in ({}, {"num_workers": 1}, {"num_workers": 2, "executor": "threads"}):
         queue = make_queue(subjects=subjects, **options)
