@@ -122,7 +122,7 @@ def _wave(t: Field, frequency: float, phase: float) -> Field:
     """Return a smooth wave of period 1 / frequency between -1 and 1, made of parabolas."""
     turn = t * np.float32(frequency) + np.float32(phase)
     turn = turn - np.floor(turn) - np.float32(0.5)
-    result: Field = np.float32(8.0) * turn * (np.float32(1.0) - np.abs(turn + turn))
+    result: Field = np.multiply(np.float32(8.0) * turn, np.float32(1.0) - np.abs(turn + turn))
     return result
 
 
