@@ -41,11 +41,11 @@ def test_no_more_are_made_than_there_may_be() -> None:
     assert ahead.count == 5
 
 
-def test_what_takes_a_worker_twenty_milliseconds_is_made_ahead_for_it() -> None:
+def test_what_takes_a_worker_sixteen_milliseconds_is_made_ahead_for_it() -> None:
     ahead = Ahead(3, 1000)
     for _ in range(99):
         ahead.note_work(4, 4 * 0.001)
-    assert ahead.count == 3 * 20
+    assert ahead.count == 3 * 16
 
 
 def test_patches_that_take_long_are_as_many_ahead_as_at_the_start() -> None:
@@ -58,7 +58,7 @@ def test_patches_that_take_long_are_as_many_ahead_as_at_the_start() -> None:
 def test_one_report_that_took_no_time_is_not_believed() -> None:
     ahead = Ahead(3, 1000)
     for _ in range(99):
-        ahead.note_work(1, 0.002)
+        ahead.note_work(1, 0.001)
     before = ahead.count
     ahead.note_work(1, 0.0)
     assert before <= ahead.count <= before * 1.2

@@ -9,7 +9,7 @@ from typing import Final, final
 # For each worker so many that they are this much work, but so many at least: less, and it rests
 # while the trainer's process is busy or has no core.
 _LEAST: Final = 8
-_WORK_S: Final = 0.02
+_WORK_S: Final = 0.016
 _REST_S: Final = 0.5  # a shorter one is no use for many patches
 _SHARE_OF_NEW: Final = 0.125  # of the last report, in how long a patch takes
 
