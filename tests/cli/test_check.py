@@ -105,6 +105,17 @@ def test_labels_that_are_not_declared_are_told_by_file(voxloom, phantoms, tmp_pa
     assert voxloom("check", data, "--count-labels").code == ExitCode.OK
 
 
+@pytest.mark.parametrize("named", ["~/all/data", "~/all"])
+def test_labels_are_compared_where_the_folder_is_named_from_home(
+    voxloom, phantoms, tmp_path, monkeypatch, named
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    lay_out(phantoms, tmp_path / "all" / "data", {**NNUNET, "labels": {"background": 0}})
+    said = voxloom("check", f"--nnunet={named}", "--count-labels")
+    assert said.code == ExitCode.FOUND
+    assert "declared are 0; correct" in said.out
+
+
 def test_all_gaps_of_a_table_are_reported(voxloom, phantoms, tmp_path):
     seg = f"{phantoms}/phantom_000_seg.nii.gz"
     rows = [f"ann,lost.nii,{seg}", f"bob,{phantoms}/phantom_001_t1.nii.gz,", "cy,lost.nii,lost.nii"]

@@ -188,7 +188,7 @@ def _chosen(dataset: SubjectsDataset, says: str, advice: str = "") -> Chosen:
 
 
 def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Chosen:
-    path = _inner_dataset(source.expanduser())
+    path = _inner_dataset(source)
     if path.suffix.lower() in _TABLES:
         return _from_table(path, images, labels)
     if path.is_file() and path.name != "dataset.json":
@@ -215,13 +215,14 @@ def _from_path(source: Path, images: Sequence[str], labels: Sequence[str]) -> Ch
 
 
 def _inner_dataset(path: Path) -> Path:
-    """Return the only data set in a folder of data sets, such as nnUNet_raw; else the path.
+    """Return the only data set in a folder of data sets, such as nnUNet_raw; else the path, whole.
 
     Raises
     ------
     CommandError
         If there are several, or other folders beside it.
     """
+    path = path.expanduser()
     if not path.is_dir() or (path / "dataset.json").exists():
         return path
     folders = sorted(one for one in path.iterdir() if one.is_dir() and one.name[0] != ".")
