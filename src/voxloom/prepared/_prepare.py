@@ -196,15 +196,17 @@ def _check_not_another(job: _Job) -> None:
     By ids first: all content may have changed with the transform. Content is asked where a
     transform gives other ids. Subjects without an id might be ours.
     """
-    stored = stored_ids(job.root)
     subjects = job.dataset.dry_iter()
     ours = {str(subject["subject_id"]) for subject in subjects if "subject_id" in subject}
-    theirs = {*stored.values()}
-    if not ours or not theirs or ours & theirs:
-        return
-    if not any(job.key(number) in stored for number in range(len(subjects))):
+    theirs: dict[str, str] = {}
+    for place, identity in stored_ids(job.root) if ours else ():
+        if identity in ours:  # most often the first one
+            return
+        theirs[place] = identity
+    if theirs and not any(job.key(number) in theirs for number in range(len(subjects))):
         raise PreparedError(
-            f"{job.root}: holds another data set, with subjects such as {min(theirs)!r}, none of "
+            f"{job.root}: holds another data set, with subjects such as "
+            f"{min(theirs.values())!r}, none of "
             "which is in this one; choose another folder, or replace it with overwrite=True "
             "(--overwrite on the command line)"
         )

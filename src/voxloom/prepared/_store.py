@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,15 +105,12 @@ def read_record(place: Path) -> dict[str, Any] | None:
     return record if whole else None
 
 
-def stored_ids(root: Path) -> dict[str, str]:
-    """Return the ids of the subjects that are whole, by the names of their places."""
-    records = {place.name: read_record(place) or {} for place in (root / SUBJECTS).iterdir()}
-    return {
-        name: str(from_json(item["value"]))
-        for name, record in records.items()
-        for item in record.get("items", ())
-        if item["name"] == "subject_id" and "value" in item
-    }
+def stored_ids(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield the place and the id of each subject that is whole and has one."""
+    for place in (root / SUBJECTS).iterdir():
+        for item in (read_record(place) or {}).get("items", ()):
+            if item["name"] == "subject_id" and "value" in item:
+                yield place.name, str(from_json(item["value"]))
 
 
 def _is_entry(entry: Any) -> bool:
