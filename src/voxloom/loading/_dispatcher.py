@@ -342,5 +342,6 @@ class Dispatcher:
                 job = running.job
                 self._ledger.keep(running, done)
         if job is not None:
-            self._ledger.note_work(len(event.patches), sum(event.seconds.values()))
+            begin_s, end_s = event.span
+            self._ledger.note_work(len(event.patches), end_s - begin_s)
             self.meter.note_work(worker, job, event)

@@ -121,8 +121,6 @@ class Layout:
 
 
 def _view(memory: Bytes, field: Field) -> Array:
-    if memory.ndim == 1:  # of each patch, several times
-        return in_order(np.ndarray(field.shape, field.dtype, memory, field.offset), field.order)
     voxels = memory[..., field.offset : field.offset + field.nbytes].view(field.dtype)
     return in_order(voxels.reshape(*memory.shape[:-1], *field.shape), field.order)
 

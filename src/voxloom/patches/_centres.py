@@ -72,20 +72,15 @@ class CentreTable:
         return inside.draw(rng)
 
     def _draw_anywhere(self, rng: np.random.Generator) -> Index3:
-        a, b, c = pick_block(self.rows, self.cumulative, draw_word(rng))
-        (ini_i, ini_j, ini_k), (w, h, d) = self.part.index_ini, self.part.index_fin
-        first_a, first_b, first_c = self.first
+        block = pick_block(self.rows, self.cumulative, draw_word(rng))
         i, j, k = (
-            ini_i + (first_a + a) * BLOCK,
-            ini_j + (first_b + b) * BLOCK,
-            ini_k + (first_c + c) * BLOCK,
+            ini + (a + b) * BLOCK
+            for ini, a, b in zip(self.part.index_ini, self.first, block, strict=True)
         )
-        block = (
-            slice(i, min(i + BLOCK, w)),
-            slice(j, min(j + BLOCK, h)),
-            slice(k, min(k + BLOCK, d)),
+        w, h, d = (
+            min(n + BLOCK, fin) for n, fin in zip((i, j, k), self.part.index_fin, strict=True)
         )
-        masses = self.mass.of(self.voxels[:, *block])
+        masses = self.mass.of(self.voxels[:, i:w, j:h, k:d])
         _, height, depth = masses.shape
         running = masses.cumsum(dtype=self.cumulative.dtype)
         rest, z = divmod(pick(running, draw_word(rng)), depth)
