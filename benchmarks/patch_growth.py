@@ -107,23 +107,21 @@ class Run:
 
 
 def make_subjects(folder: Path, layout: str, side: int, count: int) -> list[voxloom.Subject]:
-    """Write an image and a label map as `voxloom.prepare` does, and copies of both."""
+    """Write images and label maps as `voxloom.prepare` does, all alike."""
     rng = np.random.default_rng(0)
     grid = np.mgrid[:LEAST, :LEAST, :LEAST] - LEAST / 2
     radius = np.sqrt((grid.astype(np.float32) ** 2).sum(axis=0))
     image = (1000 - 4 * radius + 15 * rng.standard_normal(radius.shape)).astype(np.int16)
     labels = ((radius < 110).astype(np.uint8) + (radius < 70) + (radius < 30)).astype(np.uint8)
-    first = folder / "0"
-    first.mkdir()
-    for name, voxels in (("ct", image), ("seg", labels)):
-        whole = np.tile(voxels, (side // LEAST,) * 3)[None]
-        if layout == "nifti":
-            write_reversed(first / f"{name}.nii", whole, np.eye(4))
-        else:
-            write_zarr(first / f"{name}.zarr", whole, labels=name == "seg")
-    save_index(first / "index.npz", whole, "label")
-    for number in range(1, count):
-        shutil.copytree(first, folder / str(number))
+    for number in range(count):
+        (place := folder / str(number)).mkdir()
+        for name, voxels in (("ct", image), ("seg", labels)):
+            whole = np.tile(voxels, (side // LEAST,) * 3)[None]
+            if layout == "nifti":
+                write_reversed(place / f"{name}.nii", whole, np.eye(4))
+            else:
+                write_zarr(place / f"{name}.zarr", whole, labels=name == "seg")
+        save_index(place / "index.npz", whole, "label")
     read_once(folder)
     return [open_subject(folder / str(number), layout) for number in range(count)]
 

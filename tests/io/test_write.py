@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from voxloom._errors import GeometryError, UnknownFormatError, VolumeReadError
 from voxloom.io import NiftiSource, write_nifti
+from voxloom.io._write import pieces_of
 
 Array = np.ndarray[Any, Any]
 
@@ -125,3 +126,12 @@ def test_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Mo
         write_nifti(path, np.zeros((2, 3, 4)))
     assert [found.name for found in tmp_path.iterdir()] == ["t1.nii"]
     assert NiftiSource(path).read().min() == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 2**21 - 352, 2**21 - 351, 5 * 2**20])
+def test_a_file_is_written_in_pieces_that_begin_at_large_pages(count: int) -> None:
+    stored = np.random.default_rng(0).integers(0, 256, count, np.uint8)
+    pieces = list(pieces_of(bytes(352), stored.data))
+    assert b"".join(pieces) == bytes(352) + stored.tobytes()
+    assert {len(piece) for piece in pieces[:-1]} <= {2**21}
+    assert 0 < len(pieces[-1]) <= 2**21

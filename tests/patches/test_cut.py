@@ -43,16 +43,17 @@ class CountingSource(VolumeSource):
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
 @pytest.mark.parametrize("dtype", ["<i2", ">i2", "u1", "f8", "?"])
+@pytest.mark.parametrize("kind", ["f4", None])
 def test_a_box_holds_the_same_in_every_memory_order_and_dtype(
-    order: tuple[int, ...], dtype: str
+    order: tuple[int, ...], dtype: str, kind: str | None
 ) -> None:
     plain = volume(dtype)
     stored = plain.transpose(order).copy().transpose(np.argsort(order))
     for box in (Box((1, 2, 0), (6, 5, 4)), Box((0, 0, 0), SHAPE), Box((3, 0, 2), (4, 6, 3))):
-        out = np.empty((2, *box.size), dtype=np.float32)
+        out = np.empty((2, *box.size), dtype=kind or dtype)
         copy_box(stored, box, out)
         assert np.array_equal(out, plain[(slice(None), *box.slices)])
-        turned = np.empty((2, *box.size), dtype=np.float32, order="F")
+        turned = np.empty((2, *box.size), dtype=kind or dtype, order="F")
         copy_box(stored, box, turned)
         assert np.array_equal(turned, out)
 

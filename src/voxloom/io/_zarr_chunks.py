@@ -39,6 +39,7 @@ _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _SIZES: Final = struct.Struct("<3I")  # unpacked, of a block, packed
 _POLYNOMIAL: Final = 0x82F63B78
 _Place = tuple[int, ...]
+_Parts = tuple[list[int], list[slice], list[slice]]
 _Bytes = bytes | memoryview
 _Decode = Callable[[str, _Bytes, Array], None]
 
@@ -63,58 +64,47 @@ def read_chunks(array: ZarrArray, places: tuple[slice, ...]) -> Array:
     out: Array = np.empty([place.stop - place.start for place in places], array.dtype)
     decoded = np.empty(array.chunks, array.dtype)
     decode = _decoder(array)
-    overlaps = [_overlaps(n, place) for n, place in zip(array.chunks, places, strict=True)]
-    for shard, chunks in _shards(array, places):
+    axes = [_parts(*of_axis) for of_axis in zip(array.chunks, array.shard, places, strict=True)]
+    for shard in itertools.product(*axes):
+        parts = [axis[n] for axis, n in zip(axes, shard, strict=True)]
+        chunks, sources, targets = (
+            list(itertools.product(*axis)) for axis in zip(*parts, strict=True)
+        )
         path = str(Path(array.path) / array.key(shard))
         with reading(path):
-            for place, packed in _packed(array, path, shard, chunks):
-                found = [axis[n] for axis, n in zip(overlaps, place, strict=True)]
-                target = tuple([to for to, _ in found])
-                if packed is None:
+            packed = _packed(array, path, chunks)
+            for chunk, source, target in zip(packed, sources, targets, strict=True):
+                if chunk is None:
                     out[target] = array.fill
-                    continue
-                decode(path, packed, decoded)
-                out[target] = decoded[tuple([of for _, of in found])]
+                else:
+                    decode(path, chunk, decoded)
+                    out[target] = decoded[source]
     return out
 
 
-def _shards(array: ZarrArray, places: tuple[slice, ...]) -> Iterator[tuple[_Place, list[_Place]]]:
-    """Yield the shards that a box touches, each with its chunks that the box touches."""
-    touched = [
-        range(place.start // n, -(-place.stop // n))
-        for place, n in zip(places, array.shard, strict=True)
-    ]
-    per_shard = [a // b for a, b in zip(array.shard, array.chunks, strict=True)]
-    for shard in itertools.product(*touched):
-        inside = [
-            range(max(place.start // n, s * k), min(-(-place.stop // n), (s + 1) * k))
-            for place, n, s, k in zip(places, array.chunks, shard, per_shard, strict=True)
-        ]
-        yield shard, list(itertools.product(*inside))
-
-
-def _overlaps(length: int, wanted: slice) -> dict[int, tuple[slice, slice]]:
-    """Return, for each chunk along an axis, where its part lies in the box and in the chunk."""
-    found = {}
-    for n in range(wanted.start // length, -(-wanted.stop // length)):
-        ini, fin = max(n * length, wanted.start), min((n + 1) * length, wanted.stop)
-        to = slice(ini - wanted.start, fin - wanted.start)
-        found[n] = to, slice(ini - n * length, fin - n * length)
+def _parts(chunk: int, shard: int, wanted: slice) -> dict[int, _Parts]:
+    """Return, by the shards along an axis, their chunks there, and their parts in chunk and box."""
+    found: dict[int, _Parts] = {}
+    for n in range(wanted.start // chunk, -(-wanted.stop // chunk)):
+        ini, fin = max(n * chunk, wanted.start), min((n + 1) * chunk, wanted.stop)
+        chunks, sources, targets = found.setdefault(n * chunk // shard, ([], [], []))
+        chunks.append(n)
+        sources.append(slice(ini - n * chunk, fin - n * chunk))
+        targets.append(slice(ini - wanted.start, fin - wanted.start))
     return found
 
 
-def _packed(
-    array: ZarrArray, path: str, shard: _Place, chunks: list[_Place]
-) -> Iterator[tuple[_Place, _Bytes | None]]:
+def _packed(array: ZarrArray, path: str, chunks: list[_Place]) -> Iterator[_Bytes | None]:
+    """Yield the bytes of chunks of one shard, None for those that are not there."""
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
-        yield from ((place, None) for place in chunks)
+        yield from [None] * len(chunks)
         return
     try:
         now = os.fstat(file)
         if not array.is_sharded:
-            yield chunks[0], os.pread(file, now.st_size, 0)
+            yield os.pread(file, now.st_size, 0)
             return
         stamp = FileStamp(now.st_ino, now.st_size, now.st_mtime_ns, 0)
         counts = tuple(a // b for a, b in zip(array.shard, array.chunks, strict=True))
@@ -122,10 +112,9 @@ def _packed(
         spans = index[tuple((np.array(chunks) % counts).T)].tolist()
         if _may_be_mapped(array, file, path, spans):
             mapped = map_file(path, now.st_ino, now.st_size, now.st_mtime_ns)
-            parts: Iterator[_Bytes | None] = _mapped_spans(memoryview(mapped), spans)
+            yield from _mapped_spans(memoryview(mapped), spans)
         else:
-            parts = _read_spans(file, spans)
-        yield from zip(chunks, parts, strict=True)
+            yield from _read_spans(file, spans)
     finally:
         os.close(file)
 
