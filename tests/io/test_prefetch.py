@@ -18,6 +18,7 @@ from voxloom.io._prefetch import prefetch_box
 
 SHAPE = (20, 30, 40)
 BOX = Box((3, 4, 5), (9, 14, 25))
+FILE_BOX = Box(BOX.index_ini[::-1], BOX.index_fin[::-1])
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_only_the_spans_of_the_box_are_asked_for(
     asked: list[tuple[int, int]] = []
     monkeypatch.setattr("voxloom.io._prefetch._is_resident", lambda file, start: False)
     monkeypatch.setattr(os, "posix_fadvise", lambda file, a, n, advice: asked.append((a, n)))
-    assert prefetch_box(volume, BOX.index_ini, BOX.size, spatial_shape=SHAPE, offset=0, itemsize=2)
+    assert prefetch_box(volume, FILE_BOX, spatial_shape=SHAPE[::-1], offset=0, itemsize=2)
     numbers = np.arange(20 * 30 * 40).reshape(SHAPE)[BOX.slices]
     assert [a for a, _ in asked] == (2 * numbers[:, 0, 0]).tolist()
     assert [a + n for a, n in asked] == (2 * numbers[:, -1, -1] + 2).tolist()
@@ -40,16 +41,12 @@ def test_only_the_spans_of_the_box_are_asked_for(
 
 def test_what_is_in_memory_is_not_asked_for(volume: str) -> None:
     Path(volume).read_bytes()
-    assert not prefetch_box(
-        volume, BOX.index_ini, BOX.size, spatial_shape=SHAPE, offset=0, itemsize=2
-    )
+    assert not prefetch_box(volume, FILE_BOX, spatial_shape=SHAPE[::-1], offset=0, itemsize=2)
 
 
 def test_a_file_that_is_gone_is_left_to_the_reader(tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
-    assert not prefetch_box(
-        gone, BOX.index_ini, BOX.size, spatial_shape=SHAPE, offset=0, itemsize=2
-    )
+    assert not prefetch_box(gone, FILE_BOX, spatial_shape=SHAPE[::-1], offset=0, itemsize=2)
 
 
 @pytest.mark.parametrize("kind", ["prepared", "cached"])

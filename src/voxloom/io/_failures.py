@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Final, cast
 
 from isal import igzip_lib
@@ -19,8 +18,7 @@ DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error, _ISAL_ERROR)
 """What decoders of gzip raise over a damaged stream."""
 
 
-@contextmanager
-def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+class reading:  # noqa: N801  a class, as each patch enters several: a generator costs thrice that
     """Turn what the system and the decoder raise into errors that name `path`.
 
     Raises
@@ -37,19 +35,29 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     Traceback (most recent call last):
     voxloom._errors.VolumeReadError: brain.nii: cannot be decoded, the stream ends early; ...
     """
-    try:
-        yield
-    except VoxloomError:
-        raise
-    except FileNotFoundError as error:
-        raise VolumeNotFoundError(
-            f"{error.filename or path}: there is no such file; check the path, "
-            "and that the disk it lies on is mounted"
-        ) from error
-    except DAMAGED as error:
-        raise damaged(path, f"cannot be decoded, {_reason(error)}") from error
-    except OSError as error:
-        raise VolumeReadError(f"{path}: cannot be read, {_reason(error)}") from error
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, VoxloomError):
+            return
+        if isinstance(error, FileNotFoundError):
+            raise VolumeNotFoundError(
+                f"{error.filename or self._path}: there is no such file; check the path, "
+                "and that the disk it lies on is mounted"
+            ) from error
+        if isinstance(error, DAMAGED):
+            raise damaged(self._path, f"cannot be decoded, {_reason(error)}") from error
+        if isinstance(error, OSError):
+            raise VolumeReadError(f"{self._path}: cannot be read, {_reason(error)}") from error
 
 
 def damaged(path: str | os.PathLike[str], what: str) -> VolumeReadError:

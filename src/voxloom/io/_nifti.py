@@ -89,14 +89,14 @@ class NiftiSource(VolumeSource):
 
     def prefetch(self, box: Box) -> None:
         """Ask for the pages of a box before it is read, where one channel is mapped."""
-        if self.shape[0] == 1 and not self.header.compressed:
+        header = self.header
+        if self.shape[0] == 1 and not header.compressed:
             prefetch_box(
-                self.header.voxel_path,
-                box.index_ini[::-1],  # the file's slowest axis first
-                box.size[::-1],
-                spatial_shape=self.spatial_shape[::-1],
-                offset=self.header.offset,
-                itemsize=self.header.disk_dtype.itemsize,
+                header.voxel_path,
+                box,
+                spatial_shape=self.spatial_shape,
+                offset=header.offset,
+                itemsize=header.disk_dtype.itemsize,
             )
 
     def release(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from voxloom.geometry import Index3, Shape3
+from voxloom.geometry import Box, Shape3
 
 _AVAILABLE: Final = hasattr(os, "posix_fadvise") and hasattr(os, "preadv")
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", 0)
@@ -24,34 +24,32 @@ _unprobed: dict[str, int] = {}
 """How many boxes of a file are still taken to be in memory, unprobed."""
 
 
-def prefetch_box(
-    path: str, index_ini: Index3, size: Shape3, *, spatial_shape: Shape3, offset: int, itemsize: int
-) -> bool:
+def prefetch_box(path: str, box: Box, *, spatial_shape: Shape3, offset: int, itemsize: int) -> bool:
     """Ask for the pages of a box unless they are in memory; return whether they were asked for.
 
     Parameters
     ----------
     path : str
         An uncompressed file.
-    index_ini, size : (3,) tuple of int
-        The first voxel of the box, and how many it has along each axis, slowest first.
+    box : Box
+        Of which voxels, by the axes of the file, the fastest first.
     spatial_shape : (W, H, D) tuple of int
-        Lengths of the axes in the file, slowest first.
+        Lengths of these axes.
     offset : int
         Bytes before the first voxel.
     itemsize : int
         Bytes a voxel.
     """
-    (first, j, k), (planes, h, d) = index_ini, size
-    if not _AVAILABLE or not _NOWAIT or planes > _MOST_PLANES:
-        return False
     if (trusted := _unprobed.get(path, 0)) > 0:
         _unprobed[path] = trusted - 1
         return False
-    _, rows, columns = spatial_shape
+    (i, j, first), (w, h, planes) = box.index_ini, box.size
+    if not _AVAILABLE or not _NOWAIT or planes > _MOST_PLANES:
+        return False
+    columns, rows, _ = spatial_shape
     plane = rows * columns * itemsize
-    start = offset + first * plane + (j * columns + k) * itemsize
-    length = ((h - 1) * columns + d) * itemsize
+    start = offset + first * plane + (j * columns + i) * itemsize
+    length = ((h - 1) * columns + w) * itemsize
     with suppress(OSError):
         file = os.open(path, os.O_RDONLY)
         try:

@@ -10,7 +10,7 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from voxloom.geometry import Box, Index3
+from voxloom.geometry import Box
 from voxloom.io._failures import damaged, reading
 from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
 from voxloom.io._nifti import NiftiSource
@@ -109,7 +109,7 @@ class PreparedSource(VolumeSource):
     def _read_reversed(self, stored: NiftiSource, box: Box | None) -> Array:
         if box is None:
             return stored.read().transpose(0, 3, 2, 1)
-        turned = Box(_turn(box.index_ini), _turn(box.index_fin))
+        turned = Box(box.index_ini[::-1], box.index_fin[::-1])
         stored.prefetch(turned)
         return stored.read(turned).transpose(0, 3, 2, 1)
 
@@ -146,11 +146,6 @@ def read_stored_array(index: str, name: str) -> npt.NDArray[Any] | None:
 
 def _open(path: str) -> NiftiSource | ZarrSource:
     return ZarrSource(path) if path.endswith(".zarr") else NiftiSource(path)
-
-
-def _turn(index: Index3) -> Index3:
-    i, j, k = index
-    return k, j, i
 
 
 @lru_cache(maxsize=_CACHED_ARRAYS)

@@ -291,6 +291,8 @@ def _scratch(planes: int, rows: int, columns: int, dtype: np.dtype[Any]) -> Arra
 
 
 def _fastest_axis(volume: Array) -> int:
+    if volume.strides[2] == volume.itemsize and volume.shape[2] > 1:  # as most: say so at once
+        return 2
     # The stride of an axis of one voxel says nothing about the order.
     long = [axis for axis in (2, 1, 0) if volume.shape[axis] > 1]
     return min(long, key=lambda axis: abs(volume.strides[axis]), default=2)
