@@ -24,36 +24,35 @@ def random_box(shape: tuple[int, ...], seed: int) -> Box:
     return Box((ini[0], ini[1], ini[2]), (fin[0], fin[1], fin[2]))
 
 
+def assert_says_what_a_dense_table_says(rows: BlockRows, sums: np.ndarray) -> None:
+    np.testing.assert_array_equal(rows.dense(), sums)
+    assert rows.total(np.int64) == sums.sum()
+    ends = sums.astype(np.int64).cumsum().reshape(sums.shape)[:, :, -1].ravel()
+    np.testing.assert_array_equal(rows.running(np.int64), ends)
+    places = np.argwhere(sums)
+    if not len(places):
+        assert rows.occupied() is None
+    else:
+        ini, fin = places.min(axis=0).tolist(), (places.max(axis=0) + 1).tolist()
+        assert rows.occupied() == Box(tuple(ini), tuple(fin))
+
+
 @given(seed=st.integers(0, 2**32 - 1), piece=st.sampled_from([1, 7, 2**18]))
-def test_rows_say_what_a_dense_table_says(seed: int, piece: int) -> None:
+def test_rows_their_cuts_and_those_again_in_a_table_say_what_a_dense_table_says(
+    seed: int, piece: int
+) -> None:
     sums = random_sums(seed)
-    rows = BlockRows.of(sums)
+    rows, box = BlockRows.of(sums), random_box(sums.shape, seed)
+    part = rows.cut(box)
+    again = random_box(part.blocks, seed + 1)
+    alone = np.zeros_like(sums)
+    alone[box.slices] = sums[box.slices]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_block_rows, "_PIECE", piece)  # the seams between pieces too
-        np.testing.assert_array_equal(rows.dense(), sums)
-        assert rows.total(np.int64) == sums.sum()
-        ends = sums.astype(np.int64).cumsum().reshape(sums.shape)[:, :, -1].ravel()
-        np.testing.assert_array_equal(rows.running(np.int64), ends)
-        places = np.argwhere(sums)
-        if not len(places):
-            assert rows.occupied() is None
-        else:
-            ini, fin = places.min(axis=0).tolist(), (places.max(axis=0) + 1).tolist()
-            assert rows.occupied() == Box(tuple(ini), tuple(fin))
-
-
-@given(seed=st.integers(0, 2**32 - 1))
-def test_a_cut_holds_what_lies_in_the_box_and_copies_nothing(seed: int) -> None:
-    sums = random_sums(seed)
-    box = random_box(sums.shape, seed)
-    part = BlockRows.of(sums).cut(box)
-    np.testing.assert_array_equal(part.dense(), sums[box.slices])
-    again = random_box(part.blocks, seed + 1)
-    np.testing.assert_array_equal(part.cut(again).dense(), sums[box.slices][again.slices])
-    whole = part.embed(box.index_ini, BlockRows.of(sums).blocks).dense()
-    expected = np.zeros_like(sums)
-    expected[box.slices] = sums[box.slices]
-    np.testing.assert_array_equal(whole, expected)
+        assert_says_what_a_dense_table_says(rows, sums)
+        assert_says_what_a_dense_table_says(part, sums[box.slices])
+        assert_says_what_a_dense_table_says(part.cut(again), sums[box.slices][again.slices])
+        assert_says_what_a_dense_table_says(part.embed(box.index_ini, rows.blocks), alone)
 
 
 @given(seed=st.integers(0, 2**32 - 1))

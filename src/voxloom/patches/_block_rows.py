@@ -118,11 +118,15 @@ class BlockRows:
 
     def total(self, dtype: Any) -> Any:
         """Return the sum of all, added up in `dtype`."""
+        if self._counts:
+            return self._row_sums().sum(dtype=dtype).item()
         parts = (self._held(ini, fin) for ini, fin in self._ranges())
         return sum((values.sum(dtype=dtype).item() for values in parts), 0)
 
     def running(self, dtype: Any) -> npt.NDArray[Any]:
         """Return the running sum at the end of each row, one block added after the other."""
+        if self._counts:
+            return self._row_sums().cumsum(dtype=dtype)
         ends, before = np.empty(len(self.starts), dtype), np.zeros(1, dtype)
         for ini, fin in self._ranges():
             sums = np.concatenate([before, self._held(ini, fin)]).cumsum(dtype=dtype)
@@ -137,13 +141,16 @@ class BlockRows:
     def occupied(self) -> Box | None:
         """Return the smallest box around the blocks that are not zero, or None."""
         ini, fin = [], []
-        for rows, columns, values in self._pieces():
-            there = values != 0
-            if there.any():
-                x, y = np.divmod(rows[there], self.blocks[1])
-                places = (x, y, columns[there])
-                ini.append([axis.min() for axis in places])
-                fin.append([axis.max() + 1 for axis in places])
+        for rows, starts, stops, values in self._spans():
+            there = np.flatnonzero(values)
+            first, after = there.searchsorted(starts), there.searchsorted(stops)
+            held = np.flatnonzero(after > first)
+            if len(held):
+                x, y = np.divmod(rows[held], self.blocks[1])
+                shift = self.firsts[rows[held]] - starts[held]
+                low, high = there[first[held]] + shift, there[after[held] - 1] + shift
+                ini.append([x.min(), y.min(), low.min()])
+                fin.append([x.max() + 1, y.max() + 1, high.max() + 1])
         if not ini:
             return None
         (i, j, k), (w, h, d) = np.min(ini, axis=0).tolist(), np.max(fin, axis=0).tolist()
@@ -170,6 +177,34 @@ class BlockRows:
             table[place] = part.reshape(self.blocks[:2]) + shift
             tables.append(table.ravel())
         return type(self)(blocks, tables[0], tables[1], tables[2], self.values)
+
+    @property
+    def _counts(self) -> bool:
+        """Whether the values are integers, whose sums are the same in any order."""
+        return self.values.dtype.kind in "ui"
+
+    def _row_sums(self) -> npt.NDArray[np.int64]:
+        """Return the sum of each row, where the values are integers."""
+        sums = np.zeros(len(self.starts), np.int64)
+        for rows, starts, stops, values in self._spans():
+            upto = np.concatenate([[0], values.cumsum(dtype=np.int64)])
+            sums[rows] = upto[stops] - upto[starts]
+        return sums
+
+    def _spans(self) -> Iterator[tuple[Integers, Integers, Integers, npt.NDArray[Any]]]:
+        """Yield rows that have values, some at a time, with a part of the values as they lie.
+
+        Of each row it says its number, and where it begins and ends in that part.
+        """
+        rows = np.flatnonzero(self.lengths)
+        starts, stops = self.starts[rows], self.stops[rows]
+        ini = 0
+        while ini < len(rows):
+            first = int(starts[ini])
+            fin = max(int(stops.searchsorted(first + _PIECE, side="right")), ini + 1)
+            values = self.values[first : int(stops[fin - 1])]
+            yield rows[ini:fin], starts[ini:fin] - first, stops[ini:fin] - first, values
+            ini = fin
 
     def _pieces(self) -> Iterator[tuple[Integers, Integers, npt.NDArray[Any]]]:
         """Yield the row, the place in it and the value of all kept blocks, some at a time."""

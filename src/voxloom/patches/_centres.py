@@ -127,10 +127,10 @@ def centre_table(voxels: Voxels, index: BlockIndex, valid: Box) -> CentreTable |
     _, w, h, d = voxels.shape
     inner = _blocks_inside(region, (w, h, d))
     safe = 0 if inner is None else index.rows.cut(inner).total(np.float64)
-    if safe * 2 < held.total(np.float64):
+    running = held.running(exact_dtype(index.mass))
+    if safe * 2 < running[-1]:
         return _exact_table(voxels, index.mass, region)
     first = blocks_touched(region).index_ini
-    running = held.running(exact_dtype(index.mass))
     return CentreTable(voxels, Box((0, 0, 0), (w, h, d)), index.mass, region, first, held, running)
 
 
