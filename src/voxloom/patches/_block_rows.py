@@ -142,7 +142,7 @@ class BlockRows:
         """Return the smallest box around the blocks that are not zero, or None."""
         ini, fin = [], []
         for rows, starts, stops, values in self._spans():
-            there = np.flatnonzero(values)
+            there = np.flatnonzero(values != 0)
             first, after = there.searchsorted(starts), there.searchsorted(stops)
             held = np.flatnonzero(after > first)
             if len(held):
@@ -187,8 +187,8 @@ class BlockRows:
         """Return the sum of each row, where the values are integers."""
         sums = np.zeros(len(self.starts), np.int64)
         for rows, starts, stops, values in self._spans():
-            upto = np.concatenate([[0], values.cumsum(dtype=np.int64)])
-            sums[rows] = upto[stops] - upto[starts]
+            ends = np.stack([starts, stops], axis=1).ravel()[:-1]  # the last is that of the part
+            sums[rows] = np.add.reduceat(values, ends, dtype=np.int64)[::2]
         return sums
 
     def _spans(self) -> Iterator[tuple[Integers, Integers, Integers, npt.NDArray[Any]]]:
