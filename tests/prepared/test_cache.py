@@ -173,10 +173,11 @@ def test_what_is_cached_is_read_by_region_and_brings_its_index(tmp_path: Path) -
         np.testing.assert_array_equal(image.read(), subject[name].source.read())
         np.testing.assert_array_equal(image.affine, subject[name].affine)
         assert list(image.items())[3:] == list(subject[name].items())[3:]  # paths and metadata
-    held = found.seg.source.stored_array("label 1 values")
-    assert held.sum() == (subject.seg.array == 1).sum()
-    assert found.weights.source.stored_array("weights values") is not None
-    assert found.t1.source.stored_array("foreground values") is None
+    held = found.seg.source.stored_arrays("label 1 values", "label 9 values")
+    assert list(held) == ["label 1 values"]
+    assert held["label 1 values"].sum() == (subject.seg.array == 1).sum()
+    assert found.weights.source.stored_arrays("weights values")
+    assert not found.t1.source.stored_arrays("foreground values")
 
 
 def test_a_file_that_changes_is_decoded_again(tmp_path: Path) -> None:
@@ -419,17 +420,13 @@ def test_an_entry_that_another_process_removes_once_it_was_found_is_decoded(
         np.testing.assert_array_equal(found[name].read(), subject[name].array)
 
 
-def test_an_index_that_another_process_removes_in_the_middle_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_that_another_process_removes_is_made_anew(tmp_path: Path) -> None:
     (subject,) = write_subjects(tmp_path, 1)
     cached = SubjectsDataset([subject], cache=tmp_path / "cache").peek(0)
-    stored_array = CachedSource.stored_array
-
-    def only_values(self: CachedSource, name: str) -> Any:
-        return stored_array(self, name) if name.endswith("values") else None
-
-    monkeypatch.setattr(CachedSource, "stored_array", only_values)
+    assert cached.seg.source.stored_arrays("label 1 values")
+    for index in (tmp_path / "cache").rglob("*.npz"):
+        index.unlink()
+    assert not cached.seg.source.stored_arrays("label 1 values")
     sampler = LabelSampler(6, "seg", {1: 2, 3: 1})
     places = [
         [patch["index_ini"].tolist() for patch in sampler(one, 20, rng=5)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, final
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from voxloom._errors import VolumeReadError
 from voxloom.geometry import Box
 from voxloom.io._nifti import NiftiSource
-from voxloom.io._prepared import read_stored_array
+from voxloom.io._prepared import read_stored_arrays
 from voxloom.io._source import Array, VolumeSource
 
 
@@ -30,7 +31,7 @@ class CachedSource(VolumeSource):
     original : VolumeSource
         What it is a copy of: its shape, type and space are those of this source.
     index : path-like, optional
-        The ``.npz`` with sums over blocks, for `stored_array`.
+        The ``.npz`` with sums over blocks, for `stored_arrays`.
 
     Examples
     --------
@@ -101,14 +102,14 @@ class CachedSource(VolumeSource):
             self._copy.release()
         self._mapped = None
 
-    def stored_array(self, name: str) -> npt.NDArray[Any] | None:
-        """Return a part of the index beside the copy, or None. See `PreparedSource`."""
+    def stored_arrays(self, *names: str) -> Mapping[str, npt.NDArray[Any]]:
+        """Return parts of the index beside the copy, if it is there. See `PreparedSource`."""
         if self._index is None:
-            return None
+            return {}
         try:
-            return read_stored_array(self._index, name)
+            return read_stored_arrays(self._index, names)
         except VolumeReadError:
-            return None
+            return {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_mapped": None}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, final
 
 import numpy as np
@@ -18,7 +20,7 @@ from voxloom.io._source import Array, VolumeSource
 from voxloom.io._write import write_nifti
 from voxloom.io._zarr import ZarrSource
 
-_CACHED_ARRAYS: Final = 256
+_CACHED_INDICES: Final = 64
 _REVERSED: Final = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
 
 
@@ -39,7 +41,7 @@ class PreparedSource(VolumeSource):
     dtype : numpy.dtype, optional
         Type of the voxels where the file has no name for it: bool, stored as uint8.
     index : str or path-like, optional
-        The ``.npz`` with sums over blocks, for `stored_array`.
+        The ``.npz`` with sums over blocks, for `stored_arrays`.
 
     Raises
     ------
@@ -96,15 +98,15 @@ class PreparedSource(VolumeSource):
         """Let go of pages of the stored volume."""
         self._stored.release()
 
-    def stored_array(self, name: str) -> npt.NDArray[Any] | None:
-        """Return a part of the index that is kept beside the volume, or None; see `patches`.
+    def stored_arrays(self, *names: str) -> Mapping[str, npt.NDArray[Any]]:
+        """Return parts of the index that is kept beside the volume: those that are there.
 
         Raises
         ------
         VolumeReadError
             If the index is damaged.
         """
-        return None if self.index is None else read_stored_array(self.index, name)
+        return {} if self.index is None else read_stored_arrays(self.index, names)
 
     def _read_reversed(self, stored: NiftiSource, box: Box | None) -> Array:
         if box is None:
@@ -139,20 +141,21 @@ def reversed_axes(array: Array, affine: npt.ArrayLike) -> tuple[Array, npt.NDArr
     return array.transpose(0, 3, 2, 1), np.asarray(affine) @ _REVERSED
 
 
-def read_stored_array(index: str, name: str) -> npt.NDArray[Any] | None:
-    """Return a part of an ``.npz`` beside a volume. See `PreparedSource.stored_array`."""
-    return _read_array(index, name, stamp_of(index))
+def read_stored_arrays(index: str, names: tuple[str, ...]) -> Mapping[str, npt.NDArray[Any]]:
+    """Return parts of an ``.npz`` beside a volume. See `PreparedSource.stored_arrays`."""
+    return _read_arrays(index, names, stamp_of(index))
 
 
 def _open(path: str) -> NiftiSource | ZarrSource:
     return ZarrSource(path) if path.endswith(".zarr") else NiftiSource(path)
 
 
-@lru_cache(maxsize=_CACHED_ARRAYS)
-def _read_array(path: str, name: str, stamp: FileStamp) -> npt.NDArray[Any] | None:
+@lru_cache(maxsize=_CACHED_INDICES)
+def _read_arrays(
+    path: str, names: tuple[str, ...], stamp: FileStamp
+) -> Mapping[str, npt.NDArray[Any]]:
     with reading(path), decoding(path, "NumPy"), np.load(Path(path), allow_pickle=False) as stored:
-        if name not in stored:
-            return None
-        array: npt.NDArray[Any] = stored[name]
-    array.setflags(write=False)
-    return array
+        arrays = {name: stored[name] for name in names if name in stored}
+    for array in arrays.values():
+        array.setflags(write=False)
+    return MappingProxyType(arrays)

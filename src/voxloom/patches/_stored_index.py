@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from voxloom._errors import VolumeReadError
-from voxloom.geometry import Shape3
 from voxloom.io import Array, CachedSource, PreparedSource, VolumeSource
 from voxloom.patches._block_index import BLOCK, BlockIndex, index_masses, memory_order
 from voxloom.patches._block_rows import BlockRows
@@ -21,6 +20,7 @@ _MOST_LABELS: Final = 256
 _CLOSE: Final = 6
 _WORD_BYTES: Final = 8
 _EVERY_LABEL: Final = "all labels"
+_PARTS: Final = ("values", "lengths", "firsts")
 Counts = dict[str, int]
 
 
@@ -75,10 +75,11 @@ def load_index(source: VolumeSource, masses: Sequence[Mass]) -> list[BlockIndex]
     """
     if not isinstance(source, PreparedSource | CachedSource):
         return None
-    w, h, d = (-(-n // BLOCK) for n in source.spatial_shape)
+    parts = [f"{mass_name(mass)} {part}" for mass in masses for part in _PARTS]
+    stored = source.stored_arrays(*parts, f"{_EVERY_LABEL} values")
     indices = []
     for mass in masses:
-        rows = _stored_rows(source, mass, (w, h, d))
+        rows = _stored_rows(source, stored, mass)
         if rows is None:
             return None
         indices.append(BlockIndex(mass, rows))
@@ -101,23 +102,20 @@ def mass_name(mass: Mass) -> str:
 
 
 def _stored_rows(
-    source: PreparedSource | CachedSource, mass: Mass, blocks: Shape3
+    source: VolumeSource, stored: Mapping[str, npt.NDArray[Any]], mass: Mass
 ) -> BlockRows | None:
+    w, h, d = (-(-n // BLOCK) for n in source.spatial_shape)
     name = mass_name(mass)
-    values = source.stored_array(f"{name} values")
+    values, lengths, firsts = (stored.get(f"{name} {part}") for part in _PARTS)
     if values is None:
-        every = source.stored_array(f"{_EVERY_LABEL} values")
-        if every is None or not isinstance(mass, LabelVoxels):
+        if f"{_EVERY_LABEL} values" not in stored or not isinstance(mass, LabelVoxels):
             return None
         # All labels of the map are stored: one that is not there has no voxel.
-        return BlockRows.of(np.zeros(blocks, np.uint16))
-    lengths, firsts = (source.stored_array(f"{name} {part}") for part in ("lengths", "firsts"))
-    if isinstance(source, CachedSource) and (lengths is None or firsts is None):
-        return None  # another process removed it since
+        return BlockRows.of(np.zeros((w, h, d), np.uint16))
     try:
         if lengths is None or firsts is None:
             raise ValueError(f"{name!r} is not there as a whole")
-        return BlockRows.packed(blocks, lengths, firsts, values)
+        return BlockRows.packed((w, h, d), lengths, firsts, values)
     except ValueError as error:
         raise VolumeReadError(
             f"{source.path}: its index is that of another volume, or of another version of "
