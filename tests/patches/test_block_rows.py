@@ -64,11 +64,25 @@ def test_slabs_joined_are_the_whole(seed: int) -> None:
     np.testing.assert_array_equal(joined.dense(), sums)
 
 
-@given(seed=st.integers(0, 2**32 - 1))
-def test_running_sums_of_weights_are_rounded_as_those_of_a_dense_table(seed: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1), piece=st.sampled_from([1, 7, 2**18]))
+def test_running_sums_of_weights_are_rounded_as_those_of_a_dense_table(
+    seed: int, piece: int
+) -> None:
     sums = random_sums(seed, "float64") / 7
-    expected = sums.ravel().cumsum().reshape(sums.shape)[:, :, -1].ravel()
-    assert BlockRows.of(sums).running(np.float64).tolist() == expected.tolist()
+    rows, box = BlockRows.of(sums), random_box(sums.shape, seed)
+    part = rows.cut(box)
+    alone = np.zeros_like(sums)
+    alone[box.slices] = sums[box.slices]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_block_rows, "_PIECE", piece)
+        for some, dense in (
+            (rows, sums),
+            (part, sums[box.slices]),
+            (part.embed(box.index_ini, rows.blocks), alone),
+        ):
+            expected = dense.ravel().cumsum().reshape(dense.shape)[:, :, -1].ravel()
+            assert some.running(np.float64).tolist() == expected.tolist()
+            assert some.total(np.float64) == pytest.approx(dense.sum(), rel=1e-12)
 
 
 def test_a_mostly_empty_table_takes_what_it_holds() -> None:

@@ -35,7 +35,7 @@ class BlockRows:
     firsts : (X * Y,) int32
         The place in its row of the first of them.
     values : (N,) array
-        Sums over blocks; those that are not in a row are zero.
+        Sums over blocks, none below zero; those that are not in a row are zero.
 
     Examples
     --------
@@ -112,27 +112,30 @@ class BlockRows:
     def dense(self) -> npt.NDArray[Any]:
         """Return all sums, ``(X, Y, Z)``."""
         sums = np.zeros(self.blocks, self.values.dtype)
-        for rows, columns, values in self._pieces():
-            sums.reshape(-1, self.blocks[2])[rows, columns] = values
+        for rows, starts, stops, values in self._spans():
+            lengths = stops - starts
+            places = np.repeat(rows, lengths), _runs(self.firsts[rows], lengths)
+            sums.reshape(-1, self.blocks[2])[places] = _side_by_side(starts, stops, values)
         return sums
 
     def total(self, dtype: Any) -> Any:
         """Return the sum of all, added up in `dtype`."""
         if self._counts:
             return self._row_sums().sum(dtype=dtype).item()
-        parts = (self._held(ini, fin) for ini, fin in self._ranges())
+        parts = (_side_by_side(*span) for _, *span in self._spans())
         return sum((values.sum(dtype=dtype).item() for values in parts), 0)
 
     def running(self, dtype: Any) -> npt.NDArray[Any]:
         """Return the running sum at the end of each row, one block added after the other."""
         if self._counts:
             return self._row_sums().cumsum(dtype=dtype)
-        ends, before = np.empty(len(self.starts), dtype), np.zeros(1, dtype)
-        for ini, fin in self._ranges():
-            sums = np.concatenate([before, self._held(ini, fin)]).cumsum(dtype=dtype)
-            ends[ini:fin] = sums[self.lengths[ini:fin].cumsum()]
+        ends, before = np.zeros(len(self.starts), dtype), np.zeros(1, dtype)
+        for rows, starts, stops, values in self._spans():
+            held = _side_by_side(starts, stops, values)
+            sums = np.concatenate([before, held]).cumsum(dtype=dtype)
+            ends[rows] = sums[(stops - starts).cumsum()]
             before = sums[-1:]
-        return ends
+        return np.maximum.accumulate(ends)  # an empty row ends where that before it does
 
     def row(self, number: int) -> tuple[int, npt.NDArray[Any]]:
         """Return the place of the first value of a row, and its values."""
@@ -206,37 +209,26 @@ class BlockRows:
             yield rows[ini:fin], starts[ini:fin] - first, stops[ini:fin] - first, values
             ini = fin
 
-    def _pieces(self) -> Iterator[tuple[Integers, Integers, npt.NDArray[Any]]]:
-        """Yield the row, the place in it and the value of all kept blocks, some at a time."""
-        for ini, fin in self._ranges():
-            rows, inside = self._places(ini, fin)
-            yield rows, inside + self.firsts[rows], self._held(ini, fin)
 
-    def _ranges(self) -> Iterator[tuple[int, int]]:
-        """Yield the first row and the one after the last of parts with few values each."""
-        ends = self.lengths.cumsum()
-        ini = 0
-        while ini < len(ends):
-            before = int(ends[ini - 1]) if ini else 0
-            fin = max(int(ends.searchsorted(before + _PIECE, side="right")), ini + 1)
-            yield ini, fin
-            ini = fin
-
-    def _held(self, ini: int, fin: int) -> npt.NDArray[Any]:
-        """Return the values of some rows, one after the other."""
-        starts, stops = self.starts[ini:fin], self.stops[ini:fin]
-        if (starts[1:] == stops[:-1]).all():  # as they lie, unless rows were cut
-            return self.values[int(starts[0]) : int(stops[-1])]
-        rows, inside = self._places(ini, fin)
-        values: npt.NDArray[Any] = self.values[inside + self.starts[rows]]
+def _side_by_side(starts: Integers, stops: Integers, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the values of some rows, one after the other: as they lie, unless rows were cut."""
+    if (starts[1:] == stops[:-1]).all():
         return values
+    held: npt.NDArray[Any] = values[_runs(starts, stops - starts)]
+    return held
 
-    def _places(self, ini: int, fin: int) -> tuple[Integers, Integers]:
-        """Return the row of each value of some rows, and the how manieth it is in its row."""
-        some = self.lengths[ini:fin]
-        ends = some.cumsum()
-        rows = np.repeat(np.arange(ini, fin), some)
-        return rows, np.arange(int(ends[-1])) - np.repeat(ends - some, some)
+
+def _runs(begins: Integers, lengths: Integers) -> Integers:
+    """Return the numbers of runs, one after the other: each from its begin on.
+
+    Examples
+    --------
+    >>> _runs(np.array([7, 2]), np.array([3, 2])).tolist()
+    [7, 8, 9, 2, 3]
+    """
+    shifts = np.repeat(begins - lengths.cumsum() + lengths, lengths)
+    numbers: Integers = np.arange(len(shifts)) + shifts
+    return numbers
 
 
 def _trim(rows: npt.NDArray[Any]) -> tuple[Integers, Integers, npt.NDArray[Any]]:
