@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
 from voxloom._errors import SubjectError
-from voxloom.geometry import Affine, Box
-from voxloom.loading._device import Unturned
+from voxloom.geometry import Affine, Box, Index3
 from voxloom.loading._running import Patch
 from voxloom.loading._slots import Layout
 from voxloom.loading._voxels import BatchVoxels, CopiedVoxels
@@ -65,8 +65,8 @@ class BatchBuilder:
         self._voxels = CopiedVoxels(size) if voxels is None else voxels
         self._outlines: list[Subject] = []
         self._layout = Layout((), 0)
-        self._origins = np.ones((size, 4))
-        self._locations = np.empty((size, 6), dtype=np.int64)
+        self._origins: list[Index3] = []
+        self._locations: list[list[int]] = []
         self.seconds = 0.0
 
     def add(self, patch: Patch) -> None:
@@ -77,35 +77,77 @@ class BatchBuilder:
         SubjectError
             If it has other items than the first, or images of another shape.
         """
-        start, index = time.perf_counter(), len(self._outlines)
+        start = time.perf_counter()
         if not self._outlines:
             self._layout = patch.layout
         self._outlines.append(patch.outline)
         _check_alike(self._outlines[0], self._layout, patch)
         self._voxels.add(patch)
-        self._origins[index, :3] = patch.origin
-        self._locations[index] = _location(patch)
+        self._origins.append(patch.origin)
+        self._locations.append(_location(patch))
         self.seconds += time.perf_counter() - start
 
     def batch(self) -> dict[str, Any]:
         """Return the batch, once all patches were added."""
         start = time.perf_counter()
-        voxels = self._voxels.tensors()
-        batch = {
-            name: _collate_item(name, self._outlines, voxels, self._origins)
-            for name in names_of_batch(self._outlines)
-        }
-        batch[INDEX_INI] = torch.from_numpy(self._locations[:, :3].copy())
-        batch[LOCATION] = torch.from_numpy(self._locations)
+        outlines, voxels = self._outlines, self._voxels.tensors()
+        batch = {name: _collate(name, outlines) for name in names_of_batch(outlines)}
+        affines = _moved_affines(outlines, self._origins)
+        for name, affine in zip(_known(outlines[0]).images, affines, strict=True):
+            batch[name] = {DATA: voxels[name], AFFINE: affine, **batch[name]}
+        locations = np.array(self._locations, dtype=np.int64)
+        batch[INDEX_INI] = torch.from_numpy(locations[:, :3].copy())
+        batch[LOCATION] = torch.from_numpy(locations)
         self.seconds += time.perf_counter() - start
         return batch
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What batches need of a subject again and again.
+
+    Attributes
+    ----------
+    names : frozenset of str
+        Its items.
+    images : dict
+        The metadata of each image, all but its affine.
+    affines : (I, 4, 4) float64
+        Those of its images.
+    """
+
+    names: frozenset[str]
+    images: dict[str, dict[str, Any]]
+    affines: Affine
+
+    @classmethod
+    def of(cls, outline: Subject) -> Self:
+        images = outline.get_images_dict(intensity_only=False)
+        metadata = {
+            name: {key: image[key] for key in image if key not in (DATA, AFFINE)}
+            for name, image in images.items()
+        }
+        affines = np.array([image.affine for image in images.values()])
+        return cls(frozenset(outline), metadata, affines)
+
+
+# Where no transform makes an outline for each patch, the same few come in batch after batch.
+_all_known: WeakKeyDictionary[Subject, _Known] = WeakKeyDictionary()
+
+
+def _known(outline: Subject) -> _Known:
+    known = _all_known.get(outline)
+    if known is None:
+        known = _all_known[outline] = _Known.of(outline)
+    return known
+
+
 def _check_alike(first: Subject, layout: Layout, patch: Patch) -> None:
-    if not has_same_items(first, patch.outline):
+    names = _known(first).names, _known(patch.outline).names
+    if names[0] != names[1] and not has_same_items(first, patch.outline):
         raise SubjectError(
-            f"patches of one batch have the same items, got {sorted(first)} from "
-            f"{first.describe()} and {sorted(patch.outline)} from {patch.outline.describe()}"
+            f"patches of one batch have the same items, got {sorted(names[0])} from "
+            f"{first.describe()} and {sorted(names[1])} from {patch.outline.describe()}"
         )
     if patch.layout == layout:
         return
@@ -120,26 +162,23 @@ def _check_alike(first: Subject, layout: Layout, patch: Patch) -> None:
             )
 
 
-def _collate_item(
-    name: str,
-    outlines: list[Subject],
-    voxels: Mapping[str, torch.Tensor | Unturned],
-    origins: Affine,
-) -> Any:
-    values = [outline[name] for outline in outlines]
-    if not isinstance(values[0], Image):
-        return collate_metadata([own_value(value) for value in values])
-    check_same_metadata(name, values)
-    item: dict[str, Any] = {DATA: voxels[name], AFFINE: _moved_affines(values, origins)}
-    for key in values[0]:
-        if key not in item:
-            item[key] = collate_metadata([own_value(image[key]) for image in values])
-    return item
+def _collate(name: str, outlines: list[Subject]) -> Any:
+    """Return what a batch has under a name; of images, all but voxels and affines."""
+    images = [_known(outline).images.get(name) for outline in outlines]
+    first = images[0]
+    if first is None:
+        return collate_metadata([own_value(outline[name]) for outline in outlines])
+    alike = [image for image in images if image is not None and image.keys() == first.keys()]
+    if len(alike) < len(images):
+        check_same_metadata(name, [outline[name] for outline in outlines])
+    return {key: collate_metadata([own_value(image[key]) for image in alike]) for key in first}
 
 
-def _moved_affines(images: list[Image], origins: Affine) -> torch.Tensor:
-    affines = np.array([image.affine for image in images])
-    affines[:, :3, 3] = np.einsum("bij,bj->bi", affines[:, :3], origins)
+def _moved_affines(outlines: list[Subject], origins: list[Index3]) -> torch.Tensor:
+    """Return the affines of each image in all patches, ``(I, B, 4, 4)``."""
+    first_voxels = np.array([(*origin, 1.0) for origin in origins])
+    affines = np.stack([_known(outline).affines for outline in outlines], axis=1)
+    affines[:, :, :3, 3] = np.einsum("nbij,bj->nbi", affines[:, :, :3], first_voxels)
     return torch.from_numpy(affines)
 
 

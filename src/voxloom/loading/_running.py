@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -86,8 +87,7 @@ class Running:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Patch:
+class Patch(NamedTuple):
     """A finished patch that is due. Its voxels are valid until it is released.
 
     `index_ini` counts voxels of the volume, in a padded grid those of the padded volume. Its

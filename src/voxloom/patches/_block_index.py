@@ -24,7 +24,7 @@ from voxloom.io import Array
 from voxloom.patches._block_rows import BlockRows
 from voxloom.patches._label_counter import LabelCounter
 from voxloom.patches._mass import LabelVoxels, Mass, Weights
-from voxloom.patches._voxels import Voxels, parts_of
+from voxloom.patches._voxels import Voxels, parts_of, read_part
 from voxloom.patches._weight_sums import sum_weights
 
 BLOCK: Final = 8
@@ -210,7 +210,7 @@ def _slabs_of_sums(
     """Yield the dense sums of each mass over slabs along the first axis."""
     for boxes in parts_of(voxels, part, BLOCK):
         if len(boxes) == 1:
-            yield _sums(voxels[(slice(None), *boxes[0].slices)], masses)
+            yield _sums(read_part(voxels, boxes[0]), masses)
             continue
         thick = boxes[0].size[0]
         blocks = [-(-n // BLOCK) for n in (thick, *part.size[1:])]
@@ -221,9 +221,7 @@ def _slabs_of_sums(
                 slice(n // BLOCK, -(-(n + size) // BLOCK))
                 for n, size in zip(shift, box.size, strict=True)
             )
-            for table, sums in zip(
-                slab, _sums(voxels[(slice(None), *box.slices)], masses), strict=True
-            ):
+            for table, sums in zip(slab, _sums(read_part(voxels, box), masses), strict=True):
                 table[places] = sums
         yield slab
 
@@ -331,7 +329,7 @@ def _in_range(voxels: Voxels, index: BlockIndex, part: Box) -> BlockIndex:
             return index
         return _scaled(voxels, mass, 2.0**128, part)
     boxes = (box for boxes in parts_of(voxels, part, BLOCK) for box in boxes)
-    most = max(voxels[(slice(None), *box.slices)].max() for box in boxes)
+    most = max(read_part(voxels, box).max() for box in boxes)
     if mass.scale != 1.0 or not np.isfinite(most):
         raise ProbabilityError(
             f"weights are 0 or more, and finite; {mass.name} holds {most}: clip it, or "

@@ -8,7 +8,7 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from voxloom._random import draw_word
+from voxloom._random import bounded, draw_word
 from voxloom.geometry import Box, Index3, Shape3
 from voxloom.patches._block_index import (
     BLOCK,
@@ -21,7 +21,7 @@ from voxloom.patches._block_index import (
 )
 from voxloom.patches._block_rows import BlockRows
 from voxloom.patches._mass import Mass
-from voxloom.patches._voxels import Voxels
+from voxloom.patches._voxels import Voxels, read_part
 
 _TRIES: Final = 64
 
@@ -72,20 +72,24 @@ class CentreTable:
         return inside.draw(rng)
 
     def _draw_anywhere(self, rng: np.random.Generator) -> Index3:
-        block = pick_block(self.rows, self.cumulative, draw_word(rng))
-        i, j, k = (
-            ini + (a + b) * BLOCK
-            for ini, a, b in zip(self.part.index_ini, self.first, block, strict=True)
-        )
-        w, h, d = (
-            min(n + BLOCK, fin) for n, fin in zip((i, j, k), self.part.index_fin, strict=True)
-        )
-        masses = self.mass.of(self.voxels[:, i:w, j:h, k:d])
+        a, b, c = pick_block(self.rows, self.cumulative, draw_word(rng))
+        (i, j, k), (x, y, z) = self.part.index_ini, self.first  # every draw comes here: no loops
+        i, j, k = i + (a + x) * BLOCK, j + (b + y) * BLOCK, k + (c + z) * BLOCK
+        w, h, d = self.part.index_fin
+        block = Box((i, j, k), (min(i + BLOCK, w), min(j + BLOCK, h), min(k + BLOCK, d)))
+        masses = self.mass.of(read_part(self.voxels, block))
         _, height, depth = masses.shape
-        running = masses.cumsum(dtype=self.cumulative.dtype)
-        rest, z = divmod(pick(running, draw_word(rng)), depth)
+        rest, z = divmod(_pick_voxel(masses, draw_word(rng)), depth)
         x, y = divmod(rest, height)
         return i + x, j + y, k + z
+
+
+def _pick_voxel(masses: npt.NDArray[Any], word: int) -> int:
+    """Return the place in the flattened masses of a block that a 64-bit word chooses."""
+    if masses.dtype != np.bool_:
+        return pick(masses.cumsum(), word)
+    places = masses.reshape(-1).nonzero()[0]  # the same place, found in half the time
+    return int(places[bounded(word, len(places))])
 
 
 def centre_table(voxels: Voxels, index: BlockIndex, valid: Box) -> CentreTable | None:

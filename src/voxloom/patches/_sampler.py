@@ -208,14 +208,7 @@ class PatchSampler(ABC):
         >>> UniformSampler(4).box_at((8, 8, 8), (4, 0, 1)).index_fin
         (8, 4, 5)
         """
-        place = tuple(index_ini) if hasattr(index_ini, "__iter__") else (index_ini,)
-        place = tuple(n.item() if hasattr(n, "item") else n for n in place)
-        if len(place) != 3 or not all(map(is_whole, place)):
-            raise SamplerError(
-                f"{type(self).__name__} places a patch at its first voxel, three integers "
-                f"(i, j, k); got {index_ini!r}"
-            )
-        box = Box.at(place, self._patch_size)
+        box = Box.at(self._as_place(index_ini), self._patch_size)
         if self._padding_mode is None and not box.fits(spatial_shape):
             raise SamplerError(
                 f"{type(self).__name__} places a patch from {box.index_ini} to {box.index_fin}, "
@@ -223,6 +216,18 @@ class PatchSampler(ABC):
                 "move it, or give a padding_mode"
             )
         return box
+
+    def _as_place(self, index_ini: Any) -> Index3:
+        if type(index_ini) is tuple and tuple(map(type, index_ini)) == (int, int, int):
+            return index_ini  # as our own samplers give it
+        place = tuple(index_ini) if hasattr(index_ini, "__iter__") else (index_ini,)
+        place = tuple(n.item() if hasattr(n, "item") else n for n in place)
+        if len(place) != 3 or not all(map(is_whole, place)):
+            raise SamplerError(
+                f"{type(self).__name__} places a patch at its first voxel, three integers "
+                f"(i, j, k); got {index_ini!r}"
+            )
+        return place
 
     def __repr__(self) -> str:
         arguments = (f"{name.lstrip('_')}={value!r}" for name, value in vars(self).items())

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, final
+from typing import Final, final
 
 import numpy as np
 
@@ -18,29 +18,10 @@ _PART_BYTES: Final = 2**25
 """What is read at once to index a map: two workers that do so stay far below a volume."""
 
 
-class Voxels(Protocol):
-    """What a draw needs of a map ``(C, W, H, D)``: its shape, and parts of it."""
-
-    @property
-    def shape(self) -> Any:
-        """``(C, W, H, D)``."""
-
-    def __getitem__(self, slices: tuple[slice, slice, slice, slice], /) -> Array: ...
-
-
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionReads:
-    """The voxels of an image, each part read when it is asked for.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from voxloom.subjects import LabelMap
-    >>> parts = RegionReads(LabelMap(tensor=np.zeros((1, 20, 20, 20), dtype=np.uint8)))
-    >>> parts[:, 16:24, 0:8, 0:8].shape
-    (1, 4, 8, 8)
-    """
+    """The voxels of an image, each part read when it is asked for."""
 
     image: Image
 
@@ -49,10 +30,24 @@ class RegionReads:
         """``(C, W, H, D)``."""
         return self.image.shape
 
-    def __getitem__(self, slices: tuple[slice, slice, slice, slice], /) -> Array:
-        (_, w, h, d), (_, x, y, z) = self.shape, slices
-        (i, fin_i, _), (j, fin_j, _), (k, fin_k, _) = x.indices(w), y.indices(h), z.indices(d)
-        return self.image.read(Box((i, j, k), (fin_i, fin_j, fin_k)))
+
+Voxels = Array | RegionReads
+"""A map ``(C, W, H, D)``."""
+
+
+def read_part(voxels: Voxels, box: Box) -> Array:
+    """Return the voxels of a map in a box, ``(C, w, h, d)``.
+
+    Examples
+    --------
+    >>> from voxloom.subjects import LabelMap
+    >>> parts = RegionReads(LabelMap(tensor=np.zeros((1, 20, 20, 20), dtype=np.uint8)))
+    >>> read_part(parts, Box((16, 0, 0), (20, 8, 8))).shape
+    (1, 4, 8, 8)
+    """
+    if isinstance(voxels, RegionReads):
+        return voxels.image.read(box)
+    return voxels[(slice(None), *box.slices)]
 
 
 def parts_of(voxels: Voxels, part: Box, step: int) -> Iterator[list[Box]]:
@@ -70,10 +65,9 @@ def parts_of(voxels: Voxels, part: Box, step: int) -> Iterator[list[Box]]:
     step : int
         What lengths are multiples of, counted from the beginning of the part.
     """
-    if isinstance(voxels, np.ndarray):
+    if not isinstance(voxels, RegionReads):
         yield [part]
         return
-    assert isinstance(voxels, RegionReads)
     lengths = _lengths(voxels.image, part, step)
     bounds = [
         [(n, min(n + length, fin)) for n in range(ini, fin, length)]
@@ -91,7 +85,7 @@ def held_labels(voxels: Voxels) -> list[float]:
     held: set[float] = set()
     for boxes in parts_of(voxels, Box((0, 0, 0), (w, h, d)), 1):
         for box in boxes:
-            array = voxels[(slice(None), *box.slices)]
+            array = read_part(voxels, box)
             found = np.flatnonzero(array.any(axis=(1, 2, 3))) if channels > 1 else np.unique(array)
             held.update(found.tolist())
     return sorted(held)
