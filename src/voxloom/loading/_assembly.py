@@ -19,6 +19,8 @@ from voxloom.loading._voxels import BatchVoxels, CopiedVoxels, OwnedVoxels, Untu
 Batch = dict[str, Any]
 
 _GRACE_S: Final = 2.0
+# Slots of a batch that the trainer waits for are given back by such shares of all.
+_SHARE_KEPT: Final = 8
 
 
 def batches_in_turn(
@@ -76,6 +78,7 @@ class _Assembler:
         self._wanted = 0
         self._finished: deque[DeviceBatch] = deque()
         self._kept: list[Patch] = []
+        self._most_kept = dispatcher.memory.count // _SHARE_KEPT
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="voxloom-batches", daemon=True)
         self._thread.start()
@@ -135,9 +138,15 @@ class _Assembler:
                 self._changed.notify_all()
 
     def _assemble(self, number: int, places: range) -> DeviceBatch | None:
+        def let_go() -> None:
+            if self._wanted >= number:
+                self._let_go()
+
         builder = BatchBuilder(len(places), self._voxels(len(places)))
         for place in places:
-            patch = self._dispatcher.take_unless(self._stopped, self._epoch, place)
+            patch = self._dispatcher.take_unless(
+                self._stopped, self._epoch, place, make_room=let_go
+            )
             if patch is None:
                 return None
             try:
@@ -145,8 +154,8 @@ class _Assembler:
             finally:
                 with self._changed:
                     self._kept.append(patch)  # not before: the slot may be written again then
-                if self._wanted >= number:
-                    self._let_go()
+                if len(self._kept) >= self._most_kept:
+                    let_go()
         batch = builder.batch()
         self._dispatcher.meter.note_collate(self._epoch, builder.seconds)
         return self._copier.copy(batch)

@@ -94,7 +94,7 @@ class BatchBuilder:
         batch = {name: _collate(name, outlines) for name in names_of_batch(outlines)}
         affines = _moved_affines(outlines, self._origins)
         for name, affine in zip(_known(outlines[0]).images, affines, strict=True):
-            batch[name] = {DATA: voxels[name], AFFINE: affine, **batch[name]}
+            batch[name] = {DATA: voxels[name], AFFINE: torch.from_numpy(affine), **batch[name]}
         locations = np.array(self._locations, dtype=np.int64)
         batch[INDEX_INI] = torch.from_numpy(locations[:, :3].copy())
         batch[LOCATION] = torch.from_numpy(locations)
@@ -174,12 +174,12 @@ def _collate(name: str, outlines: list[Subject]) -> Any:
     return {key: collate_metadata([own_value(image[key]) for image in alike]) for key in first}
 
 
-def _moved_affines(outlines: list[Subject], origins: list[Index3]) -> torch.Tensor:
+def _moved_affines(outlines: list[Subject], origins: list[Index3]) -> Affine:
     """Return the affines of each image in all patches, ``(I, B, 4, 4)``."""
     first_voxels = np.array([(*origin, 1.0) for origin in origins])
-    affines = np.stack([_known(outline).affines for outline in outlines], axis=1)
-    affines[:, :, :3, 3] = np.einsum("nbij,bj->nbi", affines[:, :, :3], first_voxels)
-    return torch.from_numpy(affines)
+    affines = np.array([_known(outline).affines for outline in outlines])
+    affines[:, :, :3, 3] = np.einsum("bnij,bj->bni", affines[:, :, :3], first_voxels)
+    return np.ascontiguousarray(affines.swapaxes(0, 1))
 
 
 def _image(patch: Patch, name: str) -> Image:

@@ -76,6 +76,7 @@ class Ledger:
         self._alone = alone
         self._outbox: dict[int, list[Command]] = {}
         self._known: dict[int, tuple[Subject, Layout]] = {}
+        self._layouts: dict[Layout, Layout] = {}
         self._stored: dict[int, StoredVolumes] = {}
         self._openers: dict[int, set[int]] = {}
         self._numbers = count()
@@ -156,10 +157,12 @@ class Ledger:
 
     def begin(self, running: Running, event: Began) -> None:
         """Book an opened subject. The first one decides how large a slot is."""
-        running.outline, running.layout = event.outline, event.layout
+        # One object for all that are alike: batches compare the layouts of their patches.
+        layout = self._layouts.setdefault(event.layout, event.layout)
+        running.outline, running.layout = event.outline, layout
         subject = running.job.subject
         if event.is_lasting and (self._alone or event.stored):
-            self._known[subject] = event.outline, event.layout
+            self._known[subject] = event.outline, layout
         else:
             self._known.pop(subject, None)
         if event.stored is None:
@@ -167,7 +170,7 @@ class Ledger:
         elif event.stored:
             self._stored[subject] = event.stored
         if not self._memory.slot_bytes:
-            self._memory.reserve(event.layout.nbytes)
+            self._memory.reserve(layout.nbytes)
 
     def keep(self, running: Running, done: Finished) -> None:
         """Book a finished patch."""

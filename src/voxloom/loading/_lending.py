@@ -7,7 +7,6 @@ spare again. A trainer that keeps many batches gets the following ones as copies
 
 from __future__ import annotations
 
-import weakref
 from collections import deque
 from typing import Final
 
@@ -24,10 +23,14 @@ _BATCHES_LENT: Final = 3
 class Claim:
     """Frames that a batch owns; they are spare again when nothing refers to it any more."""
 
-    __slots__ = ("__weakref__", "frames")
+    __slots__ = ("_spare", "frames")
 
-    def __init__(self) -> None:
+    def __init__(self, spare: deque[int]) -> None:
         self.frames: list[int] = []
+        self._spare = spare
+
+    def __del__(self) -> None:
+        self._spare.extend(self.frames)
 
 
 class _Owned(np.ndarray[tuple[int, ...], np.dtype[np.generic]]):
@@ -64,9 +67,7 @@ class Lender:
             self._spare.extend(made)
         if len(self._spare) < count:
             return None
-        claim = Claim()
-        weakref.finalize(claim, self._spare.extend, claim.frames).atexit = False
-        return claim
+        return Claim(self._spare)
 
     def is_whole(self, field: Field) -> bool:
         """Tell whether an image is made of whole pages, so that it needs no copy."""
