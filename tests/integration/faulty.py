@@ -158,6 +158,20 @@ class FailOnPatch:
         return subject
 
 
+class EndOnPatch:
+    """A patch transform that ends its process, or only fails, for one patch in a hundred."""
+
+    def __init__(self, *, kills: bool) -> None:
+        self.kills = kills
+
+    def __call__(self, subject: Subject) -> Subject:
+        if subject.index_ini.tolist() == [2, 3, 1]:
+            if self.kills:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise LookupError("a patch of a hundred")
+        return subject
+
+
 class Slow:
     """A reader of files that take their time, all alike."""
 

@@ -21,6 +21,8 @@ import shared_memory
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom._errors import PatchError, VoxloomError
 from voxloom.loading import _recovery
+from voxloom.loading._jobs import Jobs
+from voxloom.loading._work import Job
 
 MakeQueue = Callable[..., Queue]
 pytestmark = [
@@ -97,6 +99,35 @@ def test_what_kills_workers_is_replaced_like_what_fails(make_queue: MakeQueue) -
     failed = make_queue(faulty.FailOn(2), 0, on_error="replace")
     assert numbers(replaced) == numbers(failed)
     assert replaced.state_dict() == failed.state_dict()
+
+
+def test_of_patches_that_were_joined_only_that_which_kills_its_worker_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    joined: list[int] = []
+    join = Jobs.join
+
+    def count(jobs: Jobs, first: Job, end: int) -> Job:
+        job = join(jobs, first, end)
+        joined.append(len(job.places))
+        return job
+
+    monkeypatch.setattr(Jobs, "join", count)
+    given, states = [], []
+    for num_workers, kills in ((2, True), (0, False)):
+        transform = faulty.EndOnPatch(kills=kills)
+        with Queue(
+            SubjectsDataset(faulty.make_subjects(3)), 64, 60, UniformSampler(4), num_workers,
+            seed=3, executor="processes" if num_workers else None, on_error="replace",
+            max_replaced=2,
+            patch_transform=transform,
+        ) as queue:  # fmt: skip
+            given.append([(p.number, *p.index_ini.tolist()) for _ in range(3) for p in queue])
+            states.append(queue.state_dict())
+    assert given[0] == given[1]
+    assert states[0] == states[1]
+    assert states[0]["replaced"]
+    assert max(joined) > 2
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import numpy as np
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from voxloom.loading._jobs import Jobs
 from voxloom.loading._plan import EpochPlan, PlanOptions, plan_epoch
+from voxloom.loading._work import Job
 
 counts = st.lists(st.integers(1, 7), min_size=1, max_size=9)
 bounds = st.integers(1, 20)
@@ -44,3 +46,55 @@ def test_jobs_cover_an_epoch_soonest_due_first(
         left -= {(place, job.subject, patch) for place, patch in job.places}
         at_hand ^= {data.draw(st.integers(0, len(counts) - 1))}
     assert not left
+
+
+@given(counts, st.integers(0, 60), st.data())
+def test_single_patches_that_are_due_soon_are_joined_by_subject(
+    counts: list[int], end: int, data: st.DataObject
+) -> None:
+    at_hand = data.draw(st.sets(st.integers(0, len(counts) - 1)))
+
+    def jobs() -> Jobs:
+        plan = lambda epoch: plan_of(counts, 20, epoch)  # noqa: E731
+        return Jobs(plan, 0, 0, itertools.count(), at_hand.__contains__)
+
+    def take(jobs: Jobs, *, joins: bool) -> list[Job]:
+        """Return the jobs of two epochs."""
+        taken = []
+        for job in jobs:
+            taken.append(jobs.join(job, end) if joins else job)
+            if job.epoch == 2:
+                return taken
+        raise AssertionError
+
+    alone, joined = take(jobs(), joins=False), take(jobs(), joins=True)
+    pairs = [
+        sorted((job.epoch, *pair, job.subject) for job in found[:-1] for pair in job.places)
+        for found in (alone, joined)
+    ]
+    assert pairs[0] == pairs[1]
+    for job in joined:
+        assert list(job.places) == sorted(job.places)
+        if job.is_joined:
+            assert job.subject in at_hand
+            assert job.places[-1][0] < end
+    firsts = [(job.epoch, job.places[0][0]) for job in joined]
+    assert firsts == sorted(firsts)
+    soon = Counter((job.epoch, job.subject) for job in joined if job.is_joined)
+    if len(at_hand) == len(counts):  # else what lies between may not be passed over
+        assert set(soon.values()) <= {1}
+
+
+def test_what_was_joined_is_not_joined_again_and_an_epoch_without_plan_loses_nothing() -> None:
+    def plan(epoch: int) -> EpochPlan:
+        if epoch:
+            raise LookupError("there is none")
+        return plan_of([3, 3], 20, epoch)
+
+    jobs = Jobs(plan, 0, 0, itertools.count(), {0, 1}.__contains__)
+    first = jobs.join(next(jobs), 99)
+    assert first.is_joined
+    second = next(jobs)
+    assert jobs.join(second, 99) is second
+    assert sorted(first.places + second.places)[-1][0] == 5
+    assert next(jobs, None) is None

@@ -1,6 +1,7 @@
 """Whoever waits gets what is due; where nobody does, single patches go many in one message."""
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from voxloom._errors import QueueMemoryError
 from voxloom.loading import _slots
+from voxloom.loading._jobs import Jobs
 from voxloom.loading._ledger import Ledger
 from voxloom.loading._messages import Began, Cut, Finished, Open
 from voxloom.loading._plan import EpochPlan, PlanOptions, plan_epoch
@@ -100,11 +102,21 @@ def test_a_patch_that_is_due_gets_the_only_free_slot_at_once() -> None:
     assert [place for cut in cuts for _, place, _, _ in cut.patches] == [SLOTS]
 
 
-def start(counts: list[int], max_length: int) -> tuple[Ledger, Recorder]:
+def start(
+    counts: list[int], max_length: int, *, quick: bool = False, alone: bool = False
+) -> tuple[Ledger, Recorder]:
     recorder = Recorder()
     memory = SlotMemory(max_length, shared=False)
-    options = PlanOptions(seed=3, max_length=max_length)
-    ledger = Ledger(lambda epoch: plan_epoch(counts, epoch, options), recorder, memory)  # type: ignore[arg-type]
+    schedule: Any = "shuffle" if alone else "spread"
+    options = PlanOptions(seed=3, max_length=max_length, schedule=schedule)
+    ledger = Ledger(
+        lambda epoch: plan_epoch(counts, epoch, options),
+        recorder,  # type: ignore[arg-type]
+        memory,
+        alone=alone,
+    )
+    if quick:
+        ledger.note_work(99, 0.0)
     ledger.seek(0, 0, afresh=True)
     ledger.pump()
     return ledger, recorder
@@ -132,15 +144,21 @@ def obey(ledger: Ledger, recorder: Recorder, worker: int, stays: bool) -> list[t
     return keys
 
 
-@given(st.lists(st.integers(1, 7), min_size=1, max_size=9), st.integers(1, 20), st.data())
+@given(
+    st.lists(st.integers(1, 7), min_size=1, max_size=9),
+    st.integers(1, 20),
+    st.booleans(),
+    st.booleans(),
+    st.data(),
+)
 def test_whatever_stays_the_next_patch_always_comes(
-    counts: list[int], max_length: int, data: st.DataObject
+    counts: list[int], max_length: int, quick: bool, alone: bool, data: st.DataObject
 ) -> None:
     """Each visit may leave its volume in the memory cache, or the cache may have lost it.
 
-    Workers may be as quick or slow as they like.
+    Workers may be as quick or slow as they like, and patches joined or not.
     """
-    ledger, recorder = start(counts, max_length)
+    ledger, recorder = start(counts, max_length, quick=quick, alone=alone)
     for key in itertools.product(range(3), range(sum(counts))):
         while key not in ledger.ready:
             assert recorder.busy, "nobody has anything to do, and a patch is due"
@@ -149,6 +167,33 @@ def test_whatever_stays_the_next_patch_always_comes(
         assert ledger.held <= max_length
         ledger.release([ledger.take(key)])
         ledger.pump()
+
+
+def ask_for_all() -> tuple[list[tuple[int, int]], int]:
+    """Return which frame each of many patches has, and how many a job has at most."""
+    ledger, recorder = start([40] * 3, 60, quick=True, alone=True)
+    frames, most, place = [], 0, 0
+    while place < 100:
+        cuts = [c for _, told in recorder.messages for c in told if isinstance(c, Cut)]
+        asked = [patch for cut in cuts for patch in cut.patches]
+        frames += [(wanted, frame) for _, wanted, _, frame in asked]
+        most = max(most, *Counter(job for job, *_ in asked).values(), 0)
+        while recorder.messages:
+            carry_out(ledger, recorder.take(recorder.messages[0][0]), stays=True)
+        if (0, place) in ledger.ready:
+            ledger.release([ledger.take((0, place))])
+            place += 1
+        ledger.pump()
+    return sorted(frames), most
+
+
+def test_patches_that_are_joined_have_the_slots_that_they_would_have_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    joined, most = ask_for_all()
+    assert most > 2
+    monkeypatch.setattr(Jobs, "join", lambda self, first, end: first)
+    assert ask_for_all() == (joined, 1)
 
 
 def leads(*, stays: bool) -> list[list[int]]:

@@ -9,7 +9,7 @@ from typing import Final, final
 # For each worker so many that they are this much work, but so many at least: less, and it rests
 # while the trainer's process is busy or has no core.
 _LEAST: Final = 8
-_WORK_S: Final = 0.016
+_WORK_S: Final = 0.024
 _REST_S: Final = 0.5  # a shorter one is no use for many patches
 _SHARE_OF_NEW: Final = 0.125  # of the last report, in how long a patch takes
 
@@ -32,6 +32,9 @@ class Ahead:
     ----------
     count : int
         How many now.
+    are_quick : bool
+        Whether they are so many because each takes little time: in which order those that are due
+        soon are made is no matter then.
     """
 
     def __init__(self, num_workers: int, most: int) -> None:
@@ -66,4 +69,5 @@ class Ahead:
 
     def _decide(self) -> None:
         each = math.ceil(_WORK_S / self._patch_s)
+        self.are_quick = each > _LEAST
         self.count = min(each * self._num_workers * self._factor, self._most)

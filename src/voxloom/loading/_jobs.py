@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import final
 
@@ -42,12 +43,54 @@ class Jobs:
         self._plan, self._numbers, self._is_at_hand = plan, numbers, is_at_hand
         self._starts = {epoch: 0}
         self._jobs = self._generate(epoch, place)
+        self._ahead: deque[Job] = deque()
 
     def __iter__(self) -> Iterator[Job]:
         return self
 
     def __next__(self) -> Job:
-        return next(self._jobs)
+        return self._ahead.popleft() if self._ahead else next(self._jobs)
+
+    def join(self, first: Job, end: int) -> Job:
+        """Join a single patch with the next ones of its subject, and those between in the same way.
+
+        Patches of one subject that are made one after the other find what they share in the cache
+        of the processor, and are one job for whoever keeps the books.
+
+        Parameters
+        ----------
+        first : Job
+            The last that was given.
+        end : int
+            Patches from this place of its epoch on are left as they are.
+
+        Returns
+        -------
+        Job
+            What comes in its place; the others come next, soonest due first.
+        """
+        if self._ahead:  # these were joined before
+            return first
+        groups: dict[int, list[Job]] = {}
+        job: Job | None = first
+        while job is not None and job.epoch == first.epoch and self._is_single(job, end):
+            groups.setdefault(job.subject, []).append(job)
+            job = self._look_ahead()
+        self._ahead.extend(map(_joined, groups.values()))
+        if job is not None:
+            self._ahead.append(job)
+        return self._ahead.popleft()
+
+    def _look_ahead(self) -> Job | None:
+        """Return the next job, or None where its epoch has no plan: it is too early to say so."""
+        try:
+            return next(self._jobs)
+        except Exception:
+            return None
+
+    def _is_single(self, job: Job, end: int) -> bool:
+        is_one = len(job.places) == 1 and job.places[0][0] < end
+        return is_one and self._is_at_hand(job.subject)
 
     def place_after(self, key: tuple[int, int], count: int, epoch: int) -> int:
         """Return which place of an epoch is due `count` patches after an epoch and place.
@@ -63,6 +106,12 @@ class Jobs:
             for subject, pairs in _split(_residencies(plan, place), self._is_at_hand):
                 yield Job(next(self._numbers), subject, epoch, pairs)
             epoch, place = epoch + 1, 0
+
+
+def _joined(jobs: list[Job]) -> Job:
+    if len(jobs) == 1:
+        return jobs[0]
+    return jobs[0]._replace(places=sum((job.places for job in jobs), ()), is_joined=True)
 
 
 def _residencies(plan: EpochPlan, start: int) -> Iterator[tuple[int, Pairs]]:

@@ -96,6 +96,7 @@ class Lacking:
             can_wait = (
                 running.outline is not None
                 and len(running.job.places) > 1
+                and not running.job.is_joined  # as it is due soon
                 and self._is_at_hand(running.job.subject)
             )
             if can_wait and owed <= len(self._slots):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import chain, count
-from typing import Final
+from typing import Final, NamedTuple
 
 from voxloom._errors import QueueError, QueueMemoryError
 from voxloom.loading._ahead import Ahead
@@ -37,6 +37,13 @@ _MOST_TOLD: Final = 64
 _SHARE: Final = 8
 # Patches that could be made at any time are made ahead, and given out by such shares of them.
 _SHARE_AHEAD: Final = 2
+
+
+class _Granted(NamedTuple):
+    """Places of a job that have slots, and of which its worker is still to be told."""
+
+    running: Running
+    places: list[int]
 
 
 class Ledger:
@@ -74,7 +81,8 @@ class Ledger:
     ) -> None:
         self._plan, self._executor, self._memory = plan, executor, memory
         self._alone = alone
-        self._outbox: dict[int, list[Command]] = {}
+        self._outbox: dict[int, list[Command | _Granted]] = {}
+        self._granted: list[_Granted] = []
         self._known: dict[int, tuple[Subject, Layout]] = {}
         self._layouts: dict[Layout, Layout] = {}
         self._stored: dict[int, StoredVolumes] = {}
@@ -187,6 +195,12 @@ class Ledger:
         """Note how long a worker took for some patches: more are made ahead where that is short."""
         self._ahead.note_work(count, seconds)
 
+    def split_joined(self, running: Running, place: int) -> Running:
+        """Take one patch out of a job if it was a job of its own before it was joined."""
+        if not running.job.is_joined or place not in running.waiting:
+            return running
+        return self.split(running, place)
+
     def split(self, running: Running, place: int) -> Running:
         """Take one patch out of a job, with its slot, to be made by a job of its own."""
         grant = running.waiting.pop(place)
@@ -232,6 +246,7 @@ class Ledger:
             running.job.subject if subject is None else subject,
             running.job.epoch,
             places,
+            running.job.is_joined,
         )
         self.running[running.job.number] = running
         commands: list[Command] = [self._open(running)]
@@ -259,6 +274,8 @@ class Ledger:
         if not opens and self._next_grant() is None:
             return  # as after most reports and batches, where each patch is a job
         self._loads = self._count_loads()
+        if opens and self._next_is_one_of_many and self._ahead.are_quick:
+            self._join_next()
         while (opens and self._assign()) or self._grant(eager):
             pass
         if eager and self._is_stuck():
@@ -266,9 +283,10 @@ class Ledger:
                 f"there is no memory for another patch of {pretty(self._memory.slot_bytes)} beside "
                 f"{self.held} that are held; choose a smaller max_length or patch_size"
             )
+        self._put_slots_in_order()
         outbox, self._outbox = self._outbox, {}
-        for worker, commands in outbox.items():
-            self._executor.send(worker, *_joined(commands))
+        for worker, told in outbox.items():
+            self._executor.send(worker, *_joined(map(self._as_command, told)))
 
     def _forget_if_done(self, running: Running) -> None:
         if not running.waiting and (running.is_granted or running.unwanted):
@@ -308,6 +326,15 @@ class Ledger:
         except Exception:
             return None
 
+    def _join_next(self) -> None:
+        """Join the next job, and those that are due soon too, with others of its subject.
+
+        No more than there are slots for now: else others would have those in between.
+        """
+        assert self._next is not None
+        first, room = self._next.places[0][0], self._room
+        self._next = self._jobs.join(self._next, first + min(room, self._slots.have(room)))
+
     @property
     def _wants_next(self) -> bool:
         """Whether there is a next job to give out: a single patch only if it is due soon."""
@@ -345,7 +372,7 @@ class Ledger:
             return 1
         if not running.is_granted and not running.unwanted:
             return _ROOM
-        return 1 if self._is_single(running.job) else _JOB
+        return len(running.job.places) if self._is_single(running.job) else _JOB
 
     @property
     def _next_is_one_of_many(self) -> bool:
@@ -357,10 +384,10 @@ class Ledger:
         return subject in self._known
 
     def _is_single(self, job: Job | None) -> bool:
-        """Tell whether a job is one patch that any worker may make."""
+        """Tell whether a job is one patch that any worker may make, or several such."""
         if self._alone or job is None:
             return self._alone
-        return len(job.places) == 1 and self._is_at_hand(job.subject)
+        return job.is_joined or (len(job.places) == 1 and self._is_at_hand(job.subject))
 
     def _has_slot(self, key: tuple[int, int]) -> bool:
         """Tell whether all patches that are due up to a place have slots."""
@@ -402,15 +429,28 @@ class Ledger:
         if not free or (free < min(wanted, self._memory.count // _SHARE) and not eager):
             return False
         fin, load = running.granted + min(wanted, free), self._load(running)
-        places = running.job.places[running.granted : fin]
-        grants = [(place, patch, self._slots.take()) for place, patch in places]
-        running.granted += len(grants)
-        running.waiting.update((grant[0], grant) for grant in grants)
+        pairs = running.job.places[running.granted : fin]
+        running.waiting.update((place, (place, n, self._slots.take())) for place, n in pairs)
+        running.granted = fin
+        granted = _Granted(running, [place for place, _ in pairs])
+        self._granted.append(granted)
+        self._send_later(running.worker, granted)
         if running.is_granted:
             self._lacking.discard(running)
             self._loads[running.worker] += self._load(running) - load
-        self._send_later(running.worker, self._cut(running, grants))
         return True
+
+    def _put_slots_in_order(self) -> None:
+        """Let patches have the slots just granted in the order in which they are due.
+
+        Whatever their jobs, the same slots lie side by side in batches again and again then.
+        """
+        granted, self._granted = self._granted, []
+        given = [(one.running, place) for one in granted for place in one.places]
+        slots = [running.waiting[place][2] for running, place in given]
+        given.sort(key=lambda one: (one[0].job.epoch, one[1]))
+        for (running, place), slot in zip(given, slots, strict=True):
+            running.waiting[place] = (*running.waiting[place][:2], slot)
 
     def _next_grant(self) -> tuple[Running, int] | None:
         """Return which job should have slots now, and how many."""
@@ -431,11 +471,16 @@ class Ledger:
         patches = tuple((number, place, patch, frame_of(slot)) for place, patch, slot in grants)
         return Cut(patches, self._memory.slot_bytes, self.keeps_order)
 
-    def _send_later(self, worker: int, command: Command) -> None:
-        self._outbox.setdefault(worker, []).append(command)
+    def _as_command(self, told: Command | _Granted) -> Command:
+        if not isinstance(told, _Granted):
+            return told
+        return self._cut(told.running, [told.running.waiting[place] for place in told.places])
+
+    def _send_later(self, worker: int, told: Command | _Granted) -> None:
+        self._outbox.setdefault(worker, []).append(told)
 
 
-def _joined(commands: list[Command]) -> Iterator[Command]:
+def _joined(commands: Iterable[Command]) -> Iterator[Command]:
     """Yield commands, those to cut joined, for which known subjects need not be opened before."""
     cuts: list[Cut] = []
     for command in commands:

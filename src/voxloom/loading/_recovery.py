@@ -94,14 +94,24 @@ class Recovery:
                 self._ledger.give_back(running)
             elif running.job.number != event.position.job:
                 self._ledger.run_again(running, worker)
-            elif hung is not None:
-                running.failures += 1
-                error = worker_hung(self._describe, running.job, event.position, *hung)
-                self._recover(running, error, again=running.failures < self._policy.runs)
             else:
-                running.deaths += 1
-                error = worker_lost(self._describe, running.job, event, running.deaths)
-                self._recover(running, error, again=running.deaths < self._policy.deaths)
+                self._blame(running, worker, event, hung)
+
+    def _blame(
+        self, running: Running, worker: int, event: Lost, hung: tuple[float, str] | None
+    ) -> None:
+        """Do again, but not for ever, what a worker was at when it ended; the rest as it was."""
+        part = self._ledger.split_joined(running, event.position.place)
+        if part is not running and running.job.number in self._ledger.running:
+            self._ledger.run_again(running, worker)
+        if hung is not None:
+            part.failures += 1
+            error = worker_hung(self._describe, part.job, event.position, *hung)
+            self._recover(part, error, again=part.failures < self._policy.runs)
+        else:
+            part.deaths += 1
+            error = worker_lost(self._describe, part.job, event, part.deaths)
+            self._recover(part, error, again=part.deaths < self._policy.deaths)
 
     def end_hung_workers(self, timeout_s: float) -> None:
         """End the workers that have work and do not get on with it, having seen where they are.

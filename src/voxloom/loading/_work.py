@@ -45,12 +45,15 @@ class Job(NamedTuple):
         Index of the subject in the data set; which epoch the patches belong to.
     places : Pairs
         Where its patches are in the plan, and which of the subject's they are.
+    is_joined : bool
+        Whether they were single patches, each of which any worker could make.
     """
 
     number: int
     subject: int
     epoch: int
     places: Pairs
+    is_joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
