@@ -107,8 +107,8 @@ def test_of_patches_that_were_joined_only_that_which_kills_its_worker_is_replace
     joined: list[int] = []
     join = Jobs.join
 
-    def count(jobs: Jobs, first: Job, end: int) -> Job:
-        job = join(jobs, first, end)
+    def count(jobs: Jobs, first: Job, end: int, most: int) -> Job:
+        job = join(jobs, first, end, most)
         joined.append(len(job.places))
         return job
 

@@ -51,7 +51,7 @@ class Jobs:
     def __next__(self) -> Job:
         return self._ahead.popleft() if self._ahead else next(self._jobs)
 
-    def join(self, first: Job, end: int) -> Job:
+    def join(self, first: Job, end: int, most: int) -> Job:
         """Join a single patch with the next ones of its subject, and those between in the same way.
 
         Patches of one subject that are made one after the other find what they share in the cache
@@ -63,6 +63,8 @@ class Jobs:
             The last that was given.
         end : int
             Patches from this place of its epoch on are left as they are.
+        most : int
+            So many are joined at most: other workers want some too.
 
         Returns
         -------
@@ -71,12 +73,16 @@ class Jobs:
         """
         if self._ahead:  # these were joined before
             return first
-        groups: dict[int, list[Job]] = {}
+        groups: list[list[Job]] = []
+        last: dict[int, list[Job]] = {}
         job: Job | None = first
         while job is not None and job.epoch == first.epoch and self._is_single(job, end):
-            groups.setdefault(job.subject, []).append(job)
+            if len(last.get(job.subject, ())) % most == 0:
+                last[job.subject] = []
+                groups.append(last[job.subject])
+            last[job.subject].append(job)
             job = self._look_ahead()
-        self._ahead.extend(map(_joined, groups.values()))
+        self._ahead.extend(map(_joined, groups))
         if job is not None:
             self._ahead.append(job)
         return self._ahead.popleft()

@@ -37,6 +37,8 @@ _MOST_TOLD: Final = 64
 _SHARE: Final = 8
 # Patches that could be made at any time are made ahead, and given out by such shares of them.
 _SHARE_AHEAD: Final = 2
+# Of what is joined at once, a job has such a share of what a worker gets.
+_SHARE_JOINED: Final = 2
 
 
 class _Granted(NamedTuple):
@@ -332,8 +334,9 @@ class Ledger:
         No more than there are slots for now: else others would have those in between.
         """
         assert self._next is not None
-        first, room = self._next.places[0][0], self._room
-        self._next = self._jobs.join(self._next, first + min(room, self._slots.have(room)))
+        room = min(self._room, self._slots.have(self._room))
+        most = max(room // (_SHARE_JOINED * self._executor.num_workers), 1)
+        self._next = self._jobs.join(self._next, self._next.places[0][0] + room, most)
 
     @property
     def _wants_next(self) -> bool:
