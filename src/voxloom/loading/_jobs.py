@@ -51,6 +51,16 @@ class Jobs:
     def __next__(self) -> Job:
         return self._ahead.popleft() if self._ahead else next(self._jobs)
 
+    def look_ahead(self) -> Job | None:
+        """Return the next job; None where its epoch has no plan.
+
+        Whoever looks ahead does not say that: in the middle of another epoch it would be too early.
+        """
+        try:
+            return next(self)
+        except Exception:
+            return None
+
     def join(self, first: Job, end: int, most: int) -> Job:
         """Join a single patch with the next ones of its subject, and those between in the same way.
 
@@ -81,18 +91,11 @@ class Jobs:
                 last[job.subject] = []
                 groups.append(last[job.subject])
             last[job.subject].append(job)
-            job = self._look_ahead()
+            job = self.look_ahead()
         self._ahead.extend(map(_joined, groups))
         if job is not None:
             self._ahead.append(job)
         return self._ahead.popleft()
-
-    def _look_ahead(self) -> Job | None:
-        """Return the next job, or None where its epoch has no plan: it is too early to say so."""
-        try:
-            return next(self._jobs)
-        except Exception:
-            return None
 
     def _is_single(self, job: Job, end: int) -> bool:
         is_one = len(job.places) == 1 and job.places[0][0] < end
@@ -117,7 +120,8 @@ class Jobs:
 def _joined(jobs: list[Job]) -> Job:
     if len(jobs) == 1:
         return jobs[0]
-    return jobs[0]._replace(places=sum((job.places for job in jobs), ()), is_joined=True)
+    places = itertools.chain.from_iterable(job.places for job in jobs)
+    return jobs[0]._replace(places=tuple(places), is_joined=True)
 
 
 def _residencies(plan: EpochPlan, start: int) -> Iterator[tuple[int, Pairs]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import chain, count
@@ -83,8 +83,7 @@ class Ledger:
     ) -> None:
         self._plan, self._executor, self._memory = plan, executor, memory
         self._alone = alone
-        self._outbox: dict[int, list[Command | _Granted]] = {}
-        self._granted: list[_Granted] = []
+        self._outbox: list[tuple[int, Command | _Granted]] = []
         self._known: dict[int, tuple[Subject, Layout]] = {}
         self._layouts: dict[Layout, Layout] = {}
         self._stored: dict[int, StoredVolumes] = {}
@@ -243,12 +242,10 @@ class Ledger:
         running.waiting = {p: (p, patches[p], slot) for p, _, slot in running.waiting.values()}
         running.granted, running.worker = len(running.waiting), worker
         running.outline = running.layout = None
-        running.job = Job(
-            next(self._numbers),
-            running.job.subject if subject is None else subject,
-            running.job.epoch,
-            places,
-            running.job.is_joined,
+        running.job = running.job._replace(
+            number=next(self._numbers),
+            subject=running.job.subject if subject is None else subject,
+            places=places,
         )
         self.running[running.job.number] = running
         commands: list[Command] = [self._open(running)]
@@ -285,10 +282,13 @@ class Ledger:
                 f"there is no memory for another patch of {pretty(self._memory.slot_bytes)} beside "
                 f"{self.held} that are held; choose a smaller max_length or patch_size"
             )
-        self._put_slots_in_order()
-        outbox, self._outbox = self._outbox, {}
-        for worker, told in outbox.items():
-            self._executor.send(worker, *_joined(map(self._as_command, told)))
+        outbox, self._outbox = self._outbox, []
+        _put_slots_in_order([told for _, told in outbox if isinstance(told, _Granted)])
+        messages: dict[int, list[Command]] = {}
+        for worker, told in outbox:
+            messages.setdefault(worker, []).append(self._as_command(told))
+        for worker, commands in messages.items():
+            self._executor.send(worker, *_joined(commands))
 
     def _forget_if_done(self, running: Running) -> None:
         if not running.waiting and (running.is_granted or running.unwanted):
@@ -314,19 +314,9 @@ class Ledger:
         self._openers.setdefault(job.subject, set()).add(worker)
         self._loads[worker] += self._load(running)
         self._lacking.add(running)
-        self._send_later(worker, self._open(running))
-        self._next = self._next_job()
+        self._outbox.append((worker, self._open(running)))
+        self._next = self._jobs.look_ahead()  # `seek` says it where an epoch has no plan
         return True
-
-    def _next_job(self) -> Job | None:
-        """Return the job after this; None where its epoch has no plan, which `seek` then says.
-
-        Whoever looks ahead does not say it: in the middle of another epoch it would be too early.
-        """
-        try:
-            return next(self._jobs)
-        except Exception:
-            return None
 
     def _join_next(self) -> None:
         """Join the next job, and those that are due soon too, with others of its subject.
@@ -435,25 +425,11 @@ class Ledger:
         pairs = running.job.places[running.granted : fin]
         running.waiting.update((place, (place, n, self._slots.take())) for place, n in pairs)
         running.granted = fin
-        granted = _Granted(running, [place for place, _ in pairs])
-        self._granted.append(granted)
-        self._send_later(running.worker, granted)
+        self._outbox.append((running.worker, _Granted(running, [place for place, _ in pairs])))
         if running.is_granted:
             self._lacking.discard(running)
             self._loads[running.worker] += self._load(running) - load
         return True
-
-    def _put_slots_in_order(self) -> None:
-        """Let patches have the slots just granted in the order in which they are due.
-
-        Whatever their jobs, the same slots lie side by side in batches again and again then.
-        """
-        granted, self._granted = self._granted, []
-        given = [(one.running, place) for one in granted for place in one.places]
-        slots = [running.waiting[place][2] for running, place in given]
-        given.sort(key=lambda one: (one[0].job.epoch, one[1]))
-        for (running, place), slot in zip(given, slots, strict=True):
-            running.waiting[place] = (*running.waiting[place][:2], slot)
 
     def _next_grant(self) -> tuple[Running, int] | None:
         """Return which job should have slots now, and how many."""
@@ -479,11 +455,20 @@ class Ledger:
             return told
         return self._cut(told.running, [told.running.waiting[place] for place in told.places])
 
-    def _send_later(self, worker: int, told: Command | _Granted) -> None:
-        self._outbox.setdefault(worker, []).append(told)
+
+def _put_slots_in_order(granted: list[_Granted]) -> None:
+    """Let patches have the slots just granted in the order in which they are due.
+
+    Whatever their jobs, the same slots lie side by side in batches again and again then.
+    """
+    given = [(one.running, place) for one in granted for place in one.places]
+    slots = [running.waiting[place][2] for running, place in given]
+    given.sort(key=lambda one: (one[0].job.epoch, one[1]))
+    for (running, place), slot in zip(given, slots, strict=True):
+        running.waiting[place] = (*running.waiting[place][:2], slot)
 
 
-def _joined(commands: Iterable[Command]) -> Iterator[Command]:
+def _joined(commands: list[Command]) -> Iterator[Command]:
     """Yield commands, those to cut joined, for which known subjects need not be opened before."""
     cuts: list[Cut] = []
     for command in commands:
