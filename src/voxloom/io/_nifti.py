@@ -81,6 +81,14 @@ class NiftiSource(VolumeSource):
             voxels = voxels[(slice(None), *box.slices)]
         return self._scale(voxels)
 
+    def mapped(self) -> Array | None:
+        """Return a view of a plain file on a local disk, if its voxels are used as they lie."""
+        header = self.header
+        if header.compressed or header.scaling is not None or is_on_network(header.voxel_path):
+            return None
+        voxels = self._map().transpose(3, 0, 1, 2)
+        return voxels if voxels.dtype.isnative and voxels.flags.aligned else None
+
     def check_whole(self) -> None:
         """Raise VolumeReadError where a compressed file is cut short, told by its last bytes."""
         header = self.header

@@ -88,11 +88,25 @@ class PreparedSource(VolumeSource):
         """Return the voxels in `box`, or all; of a NIfTI file a read-only view, C order."""
         if box is not None:
             self.check_box(box)
-        if isinstance(self._stored, NiftiSource):
-            voxels = self._read_reversed(self._stored, box)
+            self.prefetch(box)
+        if self._is_reversed:
+            turned = None if box is None else _turned(box)
+            voxels = self._stored.read(turned).transpose(0, 3, 2, 1)
         else:
             voxels = self._stored.read(box)
         return voxels.view(self.dtype) if voxels.dtype != self.dtype else voxels
+
+    def mapped(self) -> Array | None:
+        """Return a view of a NIfTI file of the store, C order."""
+        stored = self._stored.mapped()
+        if stored is None or not self._is_reversed:
+            return None
+        voxels = stored.transpose(0, 3, 2, 1)
+        return voxels.view(self.dtype) if voxels.dtype != self.dtype else voxels
+
+    def prefetch(self, box: Box) -> None:
+        """Ask for the pages of a box of a NIfTI file."""
+        self._stored.prefetch(_turned(box) if self._is_reversed else box)
 
     def release(self) -> None:
         """Let go of pages of the stored volume."""
@@ -107,13 +121,6 @@ class PreparedSource(VolumeSource):
             If the index is damaged.
         """
         return {} if self.index is None else read_stored_arrays(self.index, names)
-
-    def _read_reversed(self, stored: NiftiSource, box: Box | None) -> Array:
-        if box is None:
-            return stored.read().transpose(0, 3, 2, 1)
-        turned = Box(box.index_ini[::-1], box.index_fin[::-1])
-        stored.prefetch(turned)
-        return stored.read(turned).transpose(0, 3, 2, 1)
 
 
 def write_reversed(path: str | os.PathLike[str], array: Array, affine: npt.ArrayLike) -> str:
@@ -144,6 +151,10 @@ def reversed_axes(array: Array, affine: npt.ArrayLike) -> tuple[Array, npt.NDArr
 def read_stored_arrays(index: str, names: tuple[str, ...]) -> Mapping[str, npt.NDArray[Any]]:
     """Return parts of an ``.npz`` beside a volume. See `PreparedSource.stored_arrays`."""
     return _read_arrays(index, names, stamp_of(index))
+
+
+def _turned(box: Box) -> Box:
+    return Box(box.index_ini[::-1], box.index_fin[::-1])
 
 
 def _open(path: str) -> NiftiSource | ZarrSource:

@@ -52,6 +52,22 @@ class VolumeSource(ABC):
         it before writing. The box must fit in the volume.
         """
 
+    def mapped(self) -> Array | None:
+        """Return all voxels as a view of a memory map, where there is one; else None.
+
+        Nothing is read before it is touched. The file is looked at now: whoever reads several
+        boxes one after the other takes them from the view, and asks again the next time.
+
+        Raises
+        ------
+        VolumeReadError
+            If the file has another size than its header said.
+        """
+        return None
+
+    def prefetch(self, box: Box) -> None:  # noqa: B027  most readers read at once what they need
+        """Ask the system for what a box of the map needs, before it is touched."""
+
     def release(self) -> None:  # noqa: B027  most readers leave nothing behind
         """Let go of memory that reading left behind and that can be had again, such as a map's."""
 

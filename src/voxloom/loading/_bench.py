@@ -142,13 +142,14 @@ class Bench:
                 done[number] = held.left
                 yield _failed(number, error, "prepare")
                 continue
-            for _, place, patch, frame in patches:
-                done[number] = done.get(number, 0) + 1
-                try:
-                    finished = self._finish(held.job, opened, command, place, patch, frame)
-                    report.add(finished, held.job.epoch)
-                except Exception as error:
-                    yield _failed(number, error, "crop", place)
+            with opened.at_hand():
+                for _, place, patch, frame in patches:
+                    done[number] = done.get(number, 0) + 1
+                    try:
+                        finished = self._finish(held.job, opened, command, place, patch, frame)
+                        report.add(finished, held.job.epoch)
+                    except Exception as error:
+                        yield _failed(number, error, "crop", place)
             if done[number] == held.left:
                 self._shelf.put(held.job.subject, held.job.epoch, opened)
                 held.opened = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -94,6 +94,18 @@ class Opened:
     def stays_in_memory(self) -> bool:
         """Whether all that was decoded for it lies in the memory cache."""
         return self.is_cached and bool(self.stored)
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """Look at its files once for all patches that are cut meanwhile."""
+        images = self.subject.get_images(intensity_only=False)
+        try:
+            for image in images:
+                image.hold_map()
+            yield
+        finally:
+            for image in images:
+                image.let_go_of_map()
 
     def outline(self) -> Subject:
         """Return the subject with one voxel an image: what the trainer needs to know of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +17,7 @@ from voxloom._errors import (
     ImageError,
     UnknownImageError,
     UnloadError,
+    VolumeReadError,
     VoxloomError,
 )
 from voxloom._upstairs import draw, show
@@ -97,12 +99,13 @@ class Image(Mapping[str, Any]):
     ((1, 4, 5, 6), (4, 5, 6), (1.0, 1.0, 1.0))
     """
 
-    __slots__ = (*_FIELDS, "__weakref__", "_tensor")
+    __slots__ = (*_FIELDS, "__weakref__", "_map", "_tensor")
     _default_type: str | None = None
 
     _affine: Affine | None
     _array: Array | None
     _check_nans: bool
+    _map: Array | None  # where boxes are taken from for now
     _metadata: dict[str, Any]
     _path: Paths | None
     _reader: Reader | None
@@ -326,12 +329,32 @@ class Image(Mapping[str, Any]):
 
         The result may be a read-only view, in any memory order.
         """
-        if self._array is None:
+        if self._array is not None:
+            voxels = self._array
+            if box is None:
+                return voxels
+            self.source.check_box(box)
+        elif box is None or (voxels := self._map) is None:
             return self._checked(self.source.read(box).astype(self.dtype, copy=False))
-        if box is None:
-            return self._array
-        self.source.check_box(box)
-        return self._array[(slice(None), *box.slices)]
+        else:
+            self.source.check_box(box)
+            self.source.prefetch(box)
+        return voxels[(slice(None), *box.slices)]
+
+    def hold_map(self) -> None:
+        """Take what `read` gives of a box from one map, until `let_go_of_map`, if there is one.
+
+        The file is looked at now and not for each box; what changes meanwhile is not noticed.
+        """
+        if self._array is None and not self._check_nans:
+            with suppress(VolumeReadError):  # reading a box says so
+                source = self.source
+                mapped = source.mapped() if source.dtype == self.dtype else None
+                object.__setattr__(self, "_map", mapped)
+
+    def let_go_of_map(self) -> None:
+        """Look at the file again for each box."""
+        object.__setattr__(self, "_map", None)
 
     def read_own(self) -> Array:
         """Return all voxels in memory that nothing else holds, without keeping them."""
@@ -530,7 +553,7 @@ class Image(Mapping[str, Any]):
 
     def _set(self, **values: Any) -> None:
         if "_array" in values:  # other voxels, or none
-            values.setdefault("_tensor", None)
+            values |= {"_map": None, "_tensor": None, **values}
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
