@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 
 from voxloom._errors import VolumeNotFoundError, VolumeReadError
 from voxloom.io import Array
-from voxloom.io._mapping import map_voxels
+from voxloom.io._mapping import bring_in_pages, map_voxels
 
 UINT16 = np.dtype("<u2")
 
@@ -72,3 +73,34 @@ print(len(list(Path("/proc/self/fd").iterdir())) - before)
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False
     )
     assert ran.stdout == f"{most}\n", ran.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems read maps page by page")
+def test_a_map_is_brought_in_whole(tmp_path: Path) -> None:
+    path = tmp_path / "voxels"
+    numbers = np.arange(3 * 2**20, dtype=UINT16)
+    path.write_bytes(bytes(4) + numbers.tobytes())
+    shape = 3 * 2**10, 2**10
+    file_bytes = 4 + numbers.nbytes
+    voxels = map_voxels(str(path), shape=shape, dtype=UINT16, offset=4, file_bytes=file_bytes)
+    before = _mapped_kib(path)
+    bring_in_pages(voxels)
+    assert before < _mapped_kib(path) == -(-file_bytes // 4096) * 4
+    assert (voxels.T.reshape(-1) == numbers).all()
+
+
+def _mapped_kib(path: Path) -> int:
+    """Return how much of a file this process has mapped and need not look for."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    for line in lines:
+        if line.endswith(f" {path}"):
+            return next(int(fact.split()[1]) for fact in lines if fact.startswith("Rss:"))
+    raise AssertionError("it is not mapped")
+
+
+def test_what_cannot_be_brought_in_is_read_as_ever(path: Path, tmp_path: Path) -> None:
+    voxels = map_file(path)
+    os.truncate(path, 0)
+    bring_in_pages(voxels)
+    path.write_bytes(bytes(4) + np.arange(10, dtype=UINT16).tobytes())
+    np.testing.assert_array_equal(map_file(path), np.arange(10).reshape(5, 2).T)

@@ -1,12 +1,14 @@
 """What is done to a subject begins with the subject as it was given."""
 
 from pathlib import Path
+from typing import Any
 
 import changing
 import numpy as np
+import pytest
 
 from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
-from voxloom.io import write_nifti
+from voxloom.io import NiftiSource, write_nifti
 from voxloom.loading._work import Workshop, WorkSpec
 
 
@@ -36,3 +38,38 @@ def test_how_volumes_lie_is_looked_up_once_and_not_where_that_fails(tmp_path: Pa
         path.unlink()
     assert workshop.layout_as_stored(first) is layout
     assert workshop.layout_as_stored(second).orders == "C"  # cutting says what is wrong
+
+
+def _opened(folder: Path, samples: int, **options: Any) -> list[str]:
+    """Return the names of the images that are brought in when the first of two is opened."""
+    paths = [
+        write_nifti(folder / f"{number}.nii", np.zeros((8, 8, 8), np.int16)) for number in range(2)
+    ]
+    dataset = SubjectsDataset([Subject(t1=ScalarImage(path)) for path in paths], **options)
+    spec = WorkSpec(dataset, UniformSampler(4), seed=1, patches_per_subject=samples)
+    brought: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            NiftiSource, "bring_in", lambda source: brought.append(Path(source.path).name)
+        )
+        Workshop(spec).open(0, 0)
+    return brought
+
+
+def test_volumes_of_which_an_epoch_wants_as_much_are_brought_in_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the voxels that a volume has count as much; and all volumes have to fit."""
+    assert _opened(tmp_path, 4) == ["0.nii"]
+    assert _opened(tmp_path, 3) == []
+    assert _opened(tmp_path, 4, transform=_same) == []
+    monkeypatch.setattr("voxloom.loading._work.available_bytes", lambda: 2 * 2 * 8**3 * 2)
+    assert _opened(tmp_path, 4) == ["0.nii"]
+    monkeypatch.setattr("voxloom.loading._work.available_bytes", lambda: 2 * 2 * 8**3 * 2 - 1)
+    assert _opened(tmp_path, 4) == []
+    monkeypatch.setattr("voxloom.loading._work.available_bytes", lambda: None)
+    assert _opened(tmp_path, 4) == []
+
+
+def _same(subject: Subject) -> Subject:
+    return subject

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from voxloom._errors import GeometryError, VolumeReadError
 from voxloom.geometry import Box
-from voxloom.io import ArraySource
+from voxloom.io import ArraySource, write_nifti
 from voxloom.subjects import Image, LabelMap, ScalarImage
 
 Voxels = np.ndarray[Any, Any]
@@ -440,3 +441,46 @@ def test_one_can_watch_an_image_go() -> None:
     assert seen() is image
     del image
     assert seen() is None
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> ScalarImage:
+    voxels = np.random.default_rng(0).integers(-9, 9, (6, 7, 8), np.int16)
+    return ScalarImage(write_nifti(tmp_path / "plain.nii", voxels))
+
+
+def test_boxes_of_a_map_that_is_held_are_those_of_the_file(plain: ScalarImage) -> None:
+    box = Box((1, 2, 3), (4, 4, 8))
+    expected = plain.read(box).copy()
+    plain.hold_map()
+    np.testing.assert_array_equal(plain.read(box), expected, strict=True)
+    with pytest.raises(GeometryError, match="does not lie inside"):
+        plain.read(Box((0, 0, 0), (7, 7, 8)))
+    np.testing.assert_array_equal(plain.read(), plain.source.read(), strict=True)
+    assert pickle.loads(pickle.dumps(plain)).read(box).tolist() == expected.tolist()
+
+
+def test_a_file_is_looked_at_again_once_its_map_is_let_go_of(plain: ScalarImage) -> None:
+    box = Box((0, 0, 0), (2, 2, 2))
+    plain.hold_map()
+    path = Path(str(plain.path))
+    path.write_bytes(path.read_bytes() + b"more")
+    plain.read(box)
+    plain.let_go_of_map()
+    for _ in range(2):
+        with pytest.raises(VolumeReadError, match=f"{path}: had"):
+            plain.read(box)
+        plain.hold_map()  # what is wrong is for the next box to say
+
+
+def test_what_is_not_used_as_it_lies_is_not_held(tmp_path: Path) -> None:
+    """Unsigned numbers become wider, and what is not a number is warned of, in every box."""
+    box = Box((0, 0, 0), (2, 2, 2))
+    wide = ScalarImage(write_nifti(tmp_path / "wide.nii", np.ones((3, 3, 3), np.uint16)))
+    nans = np.full((3, 3, 3), np.nan, np.float32)
+    checked = ScalarImage(write_nifti(tmp_path / "nans.nii", nans), check_nans=True)
+    for image in (wide, checked):
+        image.hold_map()
+    assert wide.read(box).dtype == np.int32
+    with pytest.warns(RuntimeWarning, match="8 voxels are not a number"):
+        checked.read(box)

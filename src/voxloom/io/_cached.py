@@ -93,6 +93,17 @@ class CachedSource(VolumeSource):
             voxels = self._mapped if box is None else self._mapped[(slice(None), *box.slices)]
         return voxels if voxels.dtype == self.dtype else voxels.view(self.dtype)
 
+    def mapped(self) -> Array | None:
+        """Return a view of the copy, if that is still there and lies as it is used."""
+        voxels = self._copy.mapped()
+        if voxels is None or voxels.dtype == self.dtype:
+            return voxels
+        return voxels.view(self.dtype)
+
+    def prefetch(self, box: Box) -> None:
+        """Ask for the pages of a box of the copy."""
+        self._copy.prefetch(box)
+
     def release(self) -> None:
         """Let go of pages of the copy, if that is still there, and of its file until `hold`.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +16,7 @@ from voxloom.io._failures import damaged, reading
 from voxloom.io._source import Array
 
 _MOST_MAPS: Final = 256
+_POPULATE_READ: Final = 22  # MADV_POPULATE_READ, Linux 5.14
 
 
 def _open_maps() -> int:
@@ -57,6 +60,21 @@ def map_voxels(
             )
         data = map_file(path, now.st_ino, now.st_size, now.st_mtime_ns)
     return np.ndarray(shape, dtype, buffer=data, offset=offset, order="F")
+
+
+def bring_in_pages(voxels: Array) -> None:
+    """Read a whole map into memory and map its pages, if the system can do that at once.
+
+    Linux then reads pieces of 2 MiB, twice as fast as what it would read of its own accord, and
+    where a filesystem can, as ext4 from Linux 6.16 on, keeps and maps each as one large page: each
+    page that is touched costs a look-up, and rows of a patch lie a few to a page of 4 KiB.
+    """
+    if sys.platform == "linux":
+        mapped: Any = voxels.base
+        with suppress(OSError):  # an older system
+            mapped.madvise(mmap.MADV_RANDOM)  # else what reading the header began goes on
+            mapped.madvise(mmap.MADV_HUGEPAGE)
+            mapped.madvise(_POPULATE_READ)
 
 
 def release_pages(voxels: Array) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from voxloom.geometry import Box, Space
 from voxloom.io._gzip import check_length, decode_in_turn, decode_into, decoded_pieces
-from voxloom.io._mapping import map_voxels, release_pages
+from voxloom.io._mapping import bring_in_pages, map_voxels, release_pages
 from voxloom.io._nifti_header import read_nifti_header
 from voxloom.io._prefetch import prefetch_box
 from voxloom.io._source import Array, VolumeSource
@@ -106,6 +106,12 @@ class NiftiSource(VolumeSource):
                 offset=header.offset,
                 itemsize=header.disk_dtype.itemsize,
             )
+
+    def bring_in(self) -> None:
+        """Read a plain file on a local disk into memory at once."""
+        header = self.header
+        if not header.compressed and not is_on_network(header.voxel_path):
+            bring_in_pages(self._map())
 
     def release(self) -> None:
         """Unmap the pages that were read, where the file is mapped; the system may keep them."""

@@ -108,6 +108,10 @@ class PreparedSource(VolumeSource):
         """Ask for the pages of a box of a NIfTI file."""
         self._stored.prefetch(_turned(box) if self._is_reversed else box)
 
+    def bring_in(self) -> None:
+        """Read a NIfTI file of the store into memory at once."""
+        self._stored.bring_in()
+
     def release(self) -> None:
         """Let go of pages of the stored volume."""
         self._stored.release()

@@ -68,6 +68,9 @@ class VolumeSource(ABC):
     def prefetch(self, box: Box) -> None:  # noqa: B027  most readers read at once what they need
         """Ask the system for what a box of the map needs, before it is touched."""
 
+    def bring_in(self) -> None:  # noqa: B027  most readers read what they are asked for
+        """Read the whole file of a map into memory at once: less work than part by part."""
+
     def release(self) -> None:  # noqa: B027  most readers leave nothing behind
         """Let go of memory that reading left behind and that can be had again, such as a map's."""
 

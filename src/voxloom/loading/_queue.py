@@ -495,8 +495,9 @@ class Queue(ObservedQueue):
     def _work(self) -> WorkSpec:
         revisits = revisits_for(self.subjects_dataset, self._run.epochs, self._run.visits)
         return WorkSpec(
-            self.subjects_dataset, self.sampler, self.seed, self._patch_transform, revisits
-        )
+            self.subjects_dataset, self.sampler, self.seed, self._patch_transform, revisits,
+            self.samples_per_volume,
+        )  # fmt: skip
 
     def _notice_ranks(self) -> None:
         """Follow ranks that came to be after the queue was made, or its workers began."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from voxloom._random import Stream
 from voxloom.geometry import Box, Index3, Shape3
 from voxloom.io import CachedSource
-from voxloom.loading._memory import let_go_of_freed
+from voxloom.loading._memory import available_bytes, let_go_of_freed
 from voxloom.loading._memory_cache import MemoryCache, StoredVolumes, to_store
 from voxloom.loading._patch_transform import (
     Changed,
@@ -58,13 +60,20 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WorkSpec:
-    """Everything a worker needs to know; it is sent to each worker once."""
+    """Everything a worker needs to know; it is sent to each worker once.
+
+    Attributes
+    ----------
+    patches_per_subject : int
+        How many patches an epoch cuts out of a subject, more or less.
+    """
 
     dataset: Any
     sampler: PatchSampler | GridSampler
     seed: int
     patch_transform: PatchTransform | None = None
     revisits: Revisits | None = None
+    patches_per_subject: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -295,8 +304,25 @@ class Workshop:
         subject = dataset.peek(index, self._visits_ahead(epoch, place))
         kept, stored = self._from_cache(subject, stored)
         if dataset.transform is None:
+            self._bring_in(subject)
             return _decode(subject, kept), stored
         return load_copy(subject, {name: image.array for name, image in kept.items()}), stored
+
+    def _bring_in(self, subject: Subject) -> None:
+        """Read maps whole, if an epoch wants about as much of them, and all subjects' fit."""
+        images = subject.get_images(intensity_only=False)
+        sampler = self._spec.sampler
+        wanted = self._spec.patches_per_subject * math.prod(sampler.patch_size)
+        if isinstance(sampler, GridSampler) or 2 * wanted >= math.prod(images[0].spatial_shape):
+            nbytes = sum(image.memory for image in images)
+            if nbytes * len(self._spec.dataset) <= self._room:
+                for image in images:
+                    image.source.bring_in()
+
+    @cached_property
+    def _room(self) -> int:
+        """Bytes of files that can be in memory together with all else: half of what is left."""
+        return (available_bytes() or 0) // 2
 
     def _from_cache(
         self, subject: Subject, stored: StoredVolumes | None

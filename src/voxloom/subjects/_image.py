@@ -329,28 +329,21 @@ class Image(Mapping[str, Any]):
 
         The result may be a read-only view, in any memory order.
         """
-        if self._array is not None:
-            voxels = self._array
-            if box is None:
-                return voxels
-            self.source.check_box(box)
-        elif box is None or (voxels := self._map) is None:
+        voxels = self._map if self._array is None else self._array
+        if voxels is None:
             return self._checked(self.source.read(box).astype(self.dtype, copy=False))
-        else:
-            self.source.check_box(box)
+        if box is None:
+            return voxels
+        self.source.check_box(box)
+        if self._array is None:
             self.source.prefetch(box)
         return voxels[(slice(None), *box.slices)]
 
     def hold_map(self) -> None:
-        """Take what `read` gives of a box from one map, until `let_go_of_map`, if there is one.
-
-        The file is looked at now and not for each box; what changes meanwhile is not noticed.
-        """
-        if self._array is None and not self._check_nans:
+        """Let `read` use one map, if there is one, and not look at the file for each box."""
+        if self._array is None and not self._check_nans and self.source.dtype == self.dtype:
             with suppress(VolumeReadError):  # reading a box says so
-                source = self.source
-                mapped = source.mapped() if source.dtype == self.dtype else None
-                object.__setattr__(self, "_map", mapped)
+                object.__setattr__(self, "_map", self.source.mapped())
 
     def let_go_of_map(self) -> None:
         """Look at the file again for each box."""

@@ -17,8 +17,8 @@ def check_reader(source: VolumeSource, *, boxes: int = 20, seed: int = 0) -> Non
     """Raise AssertionError unless `source` keeps the contract of `VolumeSource`.
 
     The header agrees with the voxels; a box holds what the same box of the whole volume
-    holds; reading twice gives the same; a copy that went through pickle, as to a worker,
-    reads the same; a box that overhangs is refused.
+    holds; so does a map of it, where there is one; reading twice gives the same; a copy that
+    went through pickle, as to a worker, reads the same; a box that overhangs is refused.
 
     Parameters
     ----------
@@ -45,6 +45,8 @@ def check_reader(source: VolumeSource, *, boxes: int = 20, seed: int = 0) -> Non
     for box in _boxes(shape, boxes, np.random.default_rng(seed)):
         _check_same(source.read(box), whole[(slice(None), *box.slices)], f"read({box})")
     _check_same(source.read(), whole, "reading again")
+    if (view := source.mapped()) is not None:
+        _check_same(view, whole, "mapped()")
     _check_pickle(source, whole)
     for box in _overhanging(shape):
         _check_refused(source, box)
