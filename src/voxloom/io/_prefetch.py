@@ -2,8 +2,8 @@
 
 A memory map fetches what is not in memory page by page, each time the copy trips over it. Told
 all the spans of a box at once, the disk reads them side by side, some three times faster. Asking
-costs a third of a copy from memory, so it is done only where a few probes say that it pays. Of a
-file that was found in memory, the next few boxes are not probed: it has most likely stayed there.
+costs a third of a copy from memory, so it is done only where a few probes say that it pays. The
+next boxes of a file that was found in memory are not probed: it has most likely stayed there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from voxloom.geometry import Box, Shape3
 _AVAILABLE: Final = hasattr(os, "posix_fadvise") and hasattr(os, "preadv")
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", 0)
 _MOST_PLANES: Final = 4096
-_TRUSTED: Final = 7
+_TRUSTED: Final = 31
 _MOST_FILES: Final = 4096
 _unprobed: dict[str, int] = {}
 """How many boxes of a file are still taken to be in memory, unprobed."""
@@ -40,8 +40,7 @@ def prefetch_box(path: str, box: Box, *, spatial_shape: Shape3, offset: int, ite
     itemsize : int
         Bytes a voxel.
     """
-    if (trusted := _unprobed.get(path, 0)) > 0:
-        _unprobed[path] = trusted - 1
+    if is_trusted(path):
         return False
     (i, j, first), (w, h, planes) = box.index_ini, box.size
     if not _AVAILABLE or not _NOWAIT or planes > _MOST_PLANES:
@@ -65,6 +64,14 @@ def prefetch_box(path: str, box: Box, *, spatial_shape: Shape3, offset: int, ite
         finally:
             os.close(file)
     return False
+
+
+def is_trusted(path: str) -> bool:
+    """Tell whether a file is taken to be in memory for one box more, because it was before."""
+    left = _unprobed.get(path, 0)
+    if left:
+        _unprobed[path] = left - 1
+    return left > 0
 
 
 def are_resident(file: int, places: Sequence[int]) -> bool:

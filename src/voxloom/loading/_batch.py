@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -64,6 +65,7 @@ class BatchBuilder:
     def __init__(self, size: int, voxels: BatchVoxels | None = None) -> None:
         self._voxels = CopiedVoxels(size) if voxels is None else voxels
         self._outlines: list[Subject] = []
+        self._known: list[_Known] = []
         self._layout = Layout((), 0)
         self._origins: list[Index3] = []
         self._locations: list[list[int]] = []
@@ -81,7 +83,8 @@ class BatchBuilder:
         if not self._outlines:
             self._layout = patch.layout
         self._outlines.append(patch.outline)
-        _check_alike(self._outlines[0], self._layout, patch)
+        self._known.append(_known(patch.outline))
+        self._check_alike(patch)
         self._voxels.add(patch)
         self._origins.append(patch.origin)
         self._locations.append(_location(patch))
@@ -90,16 +93,46 @@ class BatchBuilder:
     def batch(self) -> dict[str, Any]:
         """Return the batch, once all patches were added."""
         start = time.perf_counter()
-        outlines, voxels = self._outlines, self._voxels.tensors()
-        batch = {name: _collate(name, outlines) for name in names_of_batch(outlines)}
-        affines = _moved_affines(outlines, self._origins)
-        for name, affine in zip(_known(outlines[0]).images, affines, strict=True):
+        voxels = self._voxels.tensors()
+        batch = {name: self._collate(name) for name in names_of_batch(self._outlines)}
+        affines = _moved_affines(self._known, self._origins)
+        for name, affine in zip(self._known[0].images, affines, strict=True):
             batch[name] = {DATA: voxels[name], AFFINE: torch.from_numpy(affine), **batch[name]}
         locations = np.array(self._locations, dtype=np.int64)
         batch[INDEX_INI] = torch.from_numpy(locations[:, :3].copy())
         batch[LOCATION] = torch.from_numpy(locations)
         self.seconds += time.perf_counter() - start
         return batch
+
+    def _check_alike(self, patch: Patch) -> None:
+        first, outline = self._outlines[0], patch.outline
+        names = self._known[0].names, self._known[-1].names
+        if names[0] != names[1] and not has_same_items(first, outline):
+            raise SubjectError(
+                f"patches of one batch have the same items, got {sorted(names[0])} from "
+                f"{first.describe()} and {sorted(names[1])} from {outline.describe()}"
+            )
+        if patch.layout == self._layout:
+            return
+        before = {field.name: field.shape for field in self._layout.fields}
+        for field in patch.layout.fields:
+            if field.shape != before[field.name]:
+                raise SubjectError(
+                    f"image {field.name!r} has shape {field.shape} in a patch of "
+                    f"{outline.describe()}, but {before[field.name]} earlier in the batch; give "
+                    f"it one number of channels in every subject, for example by a transform"
+                )
+
+    def _collate(self, name: str) -> Any:
+        """Return what a batch has under a name; of images, all but voxels and affines."""
+        images = [known.images.get(name) for known in self._known]
+        first = images[0]
+        if first is None:
+            return _together(outline[name] for outline in self._outlines)
+        alike = [image for image in images if image is not None and image.keys() == first.keys()]
+        if len(alike) < len(images):
+            check_same_metadata(name, [outline[name] for outline in self._outlines])
+        return {key: _together(image[key] for image in alike) for key in first}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,42 +175,14 @@ def _known(outline: Subject) -> _Known:
     return known
 
 
-def _check_alike(first: Subject, layout: Layout, patch: Patch) -> None:
-    names = _known(first).names, _known(patch.outline).names
-    if names[0] != names[1] and not has_same_items(first, patch.outline):
-        raise SubjectError(
-            f"patches of one batch have the same items, got {sorted(names[0])} from "
-            f"{first.describe()} and {sorted(names[1])} from {patch.outline.describe()}"
-        )
-    if patch.layout == layout:
-        return
-    known = {field.name: field for field in layout.fields}
-    for field in patch.layout.fields:
-        before = known[field.name]
-        if field.shape != before.shape:
-            raise SubjectError(
-                f"image {field.name!r} has shape {field.shape} in a patch of "
-                f"{patch.outline.describe()}, but {before.shape} earlier in the batch; give it "
-                f"one number of channels in every subject, for example by a transform"
-            )
+def _together(values: Iterable[Any]) -> Any:
+    return collate_metadata(list(map(own_value, values)))
 
 
-def _collate(name: str, outlines: list[Subject]) -> Any:
-    """Return what a batch has under a name; of images, all but voxels and affines."""
-    images = [_known(outline).images.get(name) for outline in outlines]
-    first = images[0]
-    if first is None:
-        return collate_metadata([own_value(outline[name]) for outline in outlines])
-    alike = [image for image in images if image is not None and image.keys() == first.keys()]
-    if len(alike) < len(images):
-        check_same_metadata(name, [outline[name] for outline in outlines])
-    return {key: collate_metadata([own_value(image[key]) for image in alike]) for key in first}
-
-
-def _moved_affines(outlines: list[Subject], origins: list[Index3]) -> Affine:
+def _moved_affines(all_known: list[_Known], origins: list[Index3]) -> Affine:
     """Return the affines of each image in all patches, ``(I, B, 4, 4)``."""
     first_voxels = np.array([(*origin, 1.0) for origin in origins])
-    affines = np.array([_known(outline).affines for outline in outlines])
+    affines = np.array([known.affines for known in all_known])
     affines[:, :, :3, 3] = np.einsum("bnij,bj->bni", affines[:, :, :3], first_voxels)
     return np.ascontiguousarray(affines.swapaxes(0, 1))
 
