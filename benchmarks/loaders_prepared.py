@@ -3,12 +3,14 @@
     python benchmarks/loaders_prepared.py --nnunet-python /an/environment/bin/python
     python benchmarks/loaders_prepared.py --loaders voxloom-prepared --repeats 3
 
-The volumes are those of peers.py: T1 int16 and label map, patches of 96 voxels a side around a
-label that is chosen first, two workers, batches of four. The first run prepares them, nnU-Net's
-by its own commands, and keeps that beside the volumes. Each run is a process of its own, and the
-loaders take turns. nnU-Net normalises to float32, so its patches are twice as large; its
-augmentation is off. TorchIO gets fewer patches, as it is slow: its rate does not depend on that.
-Whoever watches memory takes a fifth of a core, so that is done in a run of its own, the last.
+The volumes and the epoch are those of peers.py: T1 int16 and label map, 8 patches of 96 voxels a
+side of each, around a label that is chosen first, two workers, batches of four. The first run
+prepares them, nnU-Net's by its own commands, and keeps that beside the volumes. Each run is a
+process of its own, and the loaders take turns; those of prepared data go through more epochs, as
+one takes them a tenth of a second. nnU-Net normalises to float32, so its patches are twice as
+large; its augmentation is off. TorchIO decodes a volume for all the patches of it that an epoch
+wants: ``--samples 80`` takes it as long for ten times as many, of fewer subjects a batch. Whoever
+watches memory takes a fifth of a core, so that is done in a run of its own, the last.
 The last lines give what copying alone allows: the same boxes from memory maps into one buffer,
 as the workers do, and on into a batch, as the trainer does, one thread each.
 """
@@ -35,6 +37,7 @@ from prepare_vs_nnunet import DATASET, preprocess_by_nnunet
 import voxloom
 
 PREPARED = ("voxloom-prepared", "voxloom-prepared-zarr", "nnunetv2")
+QUICK_PATCHES = 1920
 
 
 def main() -> None:
@@ -44,12 +47,20 @@ def main() -> None:
     parser.add_argument("--loaders", nargs="+", default=[*PREPARED, "torchio"])
     parser.add_argument("--nnunet-python", help="an interpreter that has nnU-Net")
     parser.add_argument("--sampling", choices=["label", "uniform"], default="label")
-    parser.add_argument("--samples", type=int, default=80, help="patches of a volume in an epoch")
+    parser.add_argument("--samples", type=int, default=8, help="patches of a volume in an epoch")
     parser.add_argument("--repeats", type=int, default=2)
     arguments = parser.parse_args()
-    work = Workload(sampling=arguments.sampling, epochs=3)
+    samples = arguments.samples
+    work = Workload(
+        sampling=arguments.sampling,
+        samples_per_volume=samples,
+        max_length=max(64, 2 * samples),
+        epochs=3,
+        prepared=str(arguments.data / "prepared"),
+    )
+    quick = replace(work, epochs=1 + -(-QUICK_PATCHES // work.patches))
     pairs = make_volumes(arguments.data, work)
-    store = arguments.data / "prepared"
+    store = Path(work.prepared)
     loaders = [name for name in arguments.loaders if name != "nnunetv2" or arguments.nnunet_python]
     prepare_all(pairs, store, loaders, arguments.nnunet_python)
     manifest = save_manifest(arguments.data, pairs)
@@ -58,8 +69,7 @@ def main() -> None:
     try:
         for number in range(arguments.repeats + 1):
             for name in loaders:
-                samples = arguments.samples if name in PREPARED else work.samples_per_volume
-                asked = replace(work, samples_per_volume=samples, prepared=str(store))
+                asked = quick if name in PREPARED else work
                 python = arguments.nnunet_python if name == "nnunetv2" else sys.executable
                 what = "measure.one_run", name, str(manifest), asked.to_json()
                 try:
@@ -94,20 +104,26 @@ def prepare_all(pairs: Any, store: Path, loaders: list[str], nnunet_python: str 
 
 
 def report(runs: dict[str, list[dict[str, Any]]], peaks: dict[str, float]) -> None:
-    """Print patches a second of each loader, after the first epoch, and how they compare."""
+    """Print patches a second of each loader, over all epochs but the first, and how they compare.
+
+    Beside them: of how many subjects the patches of a batch are, the mean.
+    """
     rates = {
-        name: [rate for run in kept for rate in run["patches_per_s"][1:]]
+        name: [statistics.harmonic_mean(run["patches_per_s"][1:]) for run in kept]
         for name, kept in runs.items()
         if kept
     }
     middle = {name: statistics.median(found) for name, found in rates.items()}
-    print(f"{'loader':24} {'patches/s':>10} {'best':>7} {'worst':>7} {'peak MiB':>9}  dtypes")
+    columns = ("patches/s", "best", "worst", "peak MiB", "subjects")
+    print(f"{'loader':24}", *(f"{column:>9}" for column in columns), " dtypes")
     for name, found in rates.items():
         first = runs[name][0]
-        peak = peaks.get(name, float("nan"))
+        whole = (middle[name], max(found), min(found), peaks.get(name, float("nan")))
         print(
-            f"{name:24} {middle[name]:10.0f} {max(found):7.0f} {min(found):7.0f} {peak:9.0f}  "
-            f"{first['formats'][0]}, centres {json.dumps(first['centre_labels'])}"
+            f"{name:24}",
+            *(f"{number:9.0f}" for number in whole),
+            f"{first['subjects_per_batch']:9.1f}  {first['formats'][0]},",
+            f"centres {json.dumps(first['centre_labels'])}",
         )
     for ours in PREPARED[:2]:
         for other in ("nnunetv2", "torchio"):
