@@ -59,16 +59,19 @@ def _opened(folder: Path, samples: int, **options: Any) -> list[str]:
 def test_volumes_of_which_an_epoch_wants_as_much_are_brought_in_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of the voxels that a volume has count as much; and all volumes have to fit."""
-    assert _opened(tmp_path, 4) == ["0.nii"]
-    assert _opened(tmp_path, 3) == []
-    assert _opened(tmp_path, 4, transform=_same) == []
+    """And if they are not too large for a start, and all volumes fit into half of the memory."""
+    assert _opened(tmp_path, 8) == ["0.nii"]
+    assert _opened(tmp_path, 7) == []
+    assert _opened(tmp_path, 8, transform=_same) == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voxloom.loading._work._MOST_BROUGHT_IN", 2 * 8**3 - 1)
+        assert _opened(tmp_path, 8) == []
     monkeypatch.setattr("voxloom.loading._work.available_bytes", lambda: 2 * 2 * 8**3 * 2)
-    assert _opened(tmp_path, 4) == ["0.nii"]
+    assert _opened(tmp_path, 8) == ["0.nii"]
     monkeypatch.setattr("voxloom.loading._work.available_bytes", lambda: 2 * 2 * 8**3 * 2 - 1)
-    assert _opened(tmp_path, 4) == []
+    assert _opened(tmp_path, 8) == []
     monkeypatch.setattr("voxloom.loading._work.available_bytes", lambda: None)
-    assert _opened(tmp_path, 4) == []
+    assert _opened(tmp_path, 8) == []
 
 
 def _same(subject: Subject) -> Subject:

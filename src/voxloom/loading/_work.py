@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from voxloom._random import Stream
@@ -31,6 +31,9 @@ from voxloom.loading._stages import StageClock, StageError
 from voxloom.loading._window import Bytes
 from voxloom.patches import GridSampler, PatchSampler, copy_image_boxes, is_first_axis_fastest
 from voxloom.subjects import Image, Subject, SubjectsDataset, as_subject, lazy_copy, load_copy
+
+# A larger subject would let the first batch wait: to read this takes a disk a quarter of a second.
+_MOST_BROUGHT_IN: Final = 512 << 20
 
 Pairs = tuple[tuple[int, int], ...]
 """Place in the plan and number within the subject of some patches, soonest due first."""
@@ -309,13 +312,13 @@ class Workshop:
         return load_copy(subject, {name: image.array for name, image in kept.items()}), stored
 
     def _bring_in(self, subject: Subject) -> None:
-        """Read maps whole, if an epoch wants about as much of them, and all subjects' fit."""
-        images = subject.get_images(intensity_only=False)
-        sampler = self._spec.sampler
+        """Read maps whole, if an epoch wants as much of them, and those of all subjects fit."""
+        images, sampler = subject.get_images(intensity_only=False), self._spec.sampler
         wanted = self._spec.patches_per_subject * math.prod(sampler.patch_size)
-        if isinstance(sampler, GridSampler) or 2 * wanted >= math.prod(images[0].spatial_shape):
+        largest = max((math.prod(image.spatial_shape) for image in images), default=0)
+        if isinstance(sampler, GridSampler) or wanted >= largest:
             nbytes = sum(image.memory for image in images)
-            if nbytes * len(self._spec.dataset) <= self._room:
+            if nbytes <= _MOST_BROUGHT_IN and nbytes * len(self._spec.dataset) <= self._room:
                 for image in images:
                     image.source.bring_in()
 
