@@ -68,3 +68,16 @@ def test_what_was_let_go_of_cannot_be_held_when_it_is_gone_and_is_read_from_the_
     with pytest.raises(VolumeNotFoundError, match=r"copy\.nii: there is no such file"):
         source.hold()
     np.testing.assert_array_equal(source.read(BOX), original.read(BOX))
+
+
+def test_whoever_maps_the_copy_keeps_it_too_when_it_is_removed(
+    tmp_path: Path, original: NiftiSource, copy: NiftiSource
+) -> None:
+    source, expected = CachedSource(copy, original), original.read()
+    source.release()
+    view = source.mapped()
+    assert view is not None
+    shutil.rmtree(tmp_path / "copies")
+    Path(original.path).unlink()
+    np.testing.assert_array_equal(view, expected)
+    np.testing.assert_array_equal(source.read(), expected)

@@ -94,7 +94,9 @@ class CachedSource(VolumeSource):
         return voxels if voxels.dtype == self.dtype else voxels.view(self.dtype)
 
     def mapped(self) -> Array | None:
-        """Return a view of the copy, if that is still there and lies as it is used."""
+        """Return a view of the copy, if that lies as it is used."""
+        if self._mapped is None:
+            self.hold()
         voxels = self._copy.mapped()
         if voxels is None or voxels.dtype == self.dtype:
             return voxels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import sys
 from contextlib import suppress
 from functools import lru_cache
@@ -69,12 +70,29 @@ def bring_in_pages(voxels: Array) -> None:
     where a filesystem can, as ext4 from Linux 6.16 on, keeps and maps each as one large page: each
     page that is touched costs a look-up, and rows of a patch lie a few to a page of 4 KiB.
     """
-    if sys.platform == "linux":
-        mapped: Any = voxels.base
-        with suppress(OSError):  # an older system
-            mapped.madvise(mmap.MADV_RANDOM)  # else what reading the header began goes on
+    if sys.platform != "linux":
+        return
+    mapped: Any = voxels.base
+    if reads_large_pieces(os.uname().release):
+        with suppress(OSError):  # a system without large pages
             mapped.madvise(mmap.MADV_HUGEPAGE)
-            mapped.madvise(_POPULATE_READ)
+            mapped.madvise(mmap.MADV_RANDOM)  # else what reading the header began goes on
+    with suppress(OSError):  # an older system
+        mapped.madvise(_POPULATE_READ)
+
+
+def reads_large_pieces(release: str) -> bool:
+    """Tell whether this Linux reads by large pages where they are asked for, as 5.18 began to.
+
+    Asked to read at random, an older one would read page by page.
+
+    Examples
+    --------
+    >>> [reads_large_pieces(release) for release in ("6.1.0-25-amd64", "5.15.0-91-generic", "next")]
+    [True, False, False]
+    """
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 18)
 
 
 def release_pages(voxels: Array) -> None:
