@@ -546,7 +546,7 @@ class Image(Mapping[str, Any]):
 
     def _set(self, **values: Any) -> None:
         if "_array" in values:  # other voxels, or none
-            values |= {"_map": None, "_tensor": None, **values}
+            values = {"_map": None, "_tensor": None, **values}
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
