@@ -51,11 +51,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     arguments = parser.parse_args()
     samples = arguments.samples
-    work = Workload(
-        sampling=arguments.sampling,
+    plain = Workload(sampling=arguments.sampling, epochs=3)
+    work = replace(
+        plain,
         samples_per_volume=samples,
-        max_length=max(64, 2 * samples),
-        epochs=3,
+        max_length=max(plain.max_length, 2 * samples),
         prepared=str(arguments.data / "prepared"),
     )
     quick = replace(work, epochs=1 + -(-QUICK_PATCHES // work.patches))

@@ -98,7 +98,7 @@ def _mapped_kib(path: Path) -> int:
     raise AssertionError("it is not mapped")
 
 
-def test_what_cannot_be_brought_in_is_read_as_ever(path: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_brought_in_is_read_as_ever(path: Path) -> None:
     voxels = map_file(path)
     os.truncate(path, 0)
     bring_in_pages(voxels)

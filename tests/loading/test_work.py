@@ -7,7 +7,7 @@ import changing
 import numpy as np
 import pytest
 
-from voxloom import Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
+from voxloom import GridSampler, Queue, ScalarImage, Subject, SubjectsDataset, UniformSampler
 from voxloom.io import NiftiSource, write_nifti
 from voxloom.loading._work import Workshop, WorkSpec
 
@@ -76,3 +76,17 @@ def test_volumes_of_which_an_epoch_wants_as_much_are_brought_in_whole(
 
 def _same(subject: Subject) -> Subject:
     return subject
+
+
+def test_a_grid_wants_all_of_a_volume_and_one_patch_that_is_explained_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought: list[str] = []
+    monkeypatch.setattr(NiftiSource, "bring_in", lambda source: brought.append(source.path))
+    path = write_nifti(tmp_path / "t1.nii", np.zeros((8, 8, 8), np.int16))
+    dataset = SubjectsDataset([Subject(t1=ScalarImage(path))])
+    with Queue(dataset, 2, 1, GridSampler(patch_size=4), num_workers=0, seed=1) as queue:
+        queue.explain(0)
+        assert brought == []
+        next(iter(queue))
+        assert brought == [path]

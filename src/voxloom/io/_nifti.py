@@ -83,8 +83,7 @@ class NiftiSource(VolumeSource):
 
     def mapped(self) -> Array | None:
         """Return a view of a plain file on a local disk, if its voxels are used as they lie."""
-        header = self.header
-        if header.compressed or header.scaling is not None or is_on_network(header.voxel_path):
+        if not self._is_mapped or self.header.scaling is not None:
             return None
         voxels = self._map().transpose(3, 0, 1, 2)
         return voxels if voxels.dtype.isnative and voxels.flags.aligned else None
@@ -109,14 +108,12 @@ class NiftiSource(VolumeSource):
 
     def bring_in(self) -> None:
         """Read a plain file on a local disk into memory at once."""
-        header = self.header
-        if not header.compressed and not is_on_network(header.voxel_path):
+        if self._is_mapped:
             bring_in_pages(self._map())
 
     def release(self) -> None:
         """Unmap the pages that were read, where the file is mapped; the system may keep them."""
-        header = self.header
-        if not header.compressed and not is_on_network(header.voxel_path):
+        if self._is_mapped:
             release_pages(self._map())
 
     @property
@@ -210,6 +207,11 @@ class NiftiSource(VolumeSource):
             offset=header.offset,
         )
         return np.moveaxis(stored, -1, 0)
+
+    @property
+    def _is_mapped(self) -> bool:
+        """Whether boxes are read from a map: of a plain file on a local disk."""
+        return not self.header.compressed and not is_on_network(self.header.voxel_path)
 
     def _map(self) -> Array:
         header = self.header

@@ -40,7 +40,7 @@ def prefetch_box(path: str, box: Box, *, spatial_shape: Shape3, offset: int, ite
     itemsize : int
         Bytes a voxel.
     """
-    if is_trusted(path):
+    if spend_trust(path):
         return False
     (i, j, first), (w, h, planes) = box.index_ini, box.size
     if not _AVAILABLE or not _NOWAIT or planes > _MOST_PLANES:
@@ -66,8 +66,8 @@ def prefetch_box(path: str, box: Box, *, spatial_shape: Shape3, offset: int, ite
     return False
 
 
-def is_trusted(path: str) -> bool:
-    """Tell whether a file is taken to be in memory for one box more, because it was before."""
+def spend_trust(path: str) -> bool:
+    """Tell whether a file is taken to be in memory, because it was before: for one box less now."""
     left = _unprobed.get(path, 0)
     if left:
         _unprobed[path] = left - 1

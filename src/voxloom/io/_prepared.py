@@ -16,7 +16,7 @@ from voxloom.geometry import Box
 from voxloom.io._failures import damaged, reading
 from voxloom.io._library import FileStamp, decoding, space_in, stamp_of
 from voxloom.io._nifti import NiftiSource
-from voxloom.io._prefetch import is_trusted
+from voxloom.io._prefetch import spend_trust
 from voxloom.io._source import Array, VolumeSource
 from voxloom.io._write import write_nifti
 from voxloom.io._zarr import ZarrSource
@@ -107,7 +107,7 @@ class PreparedSource(VolumeSource):
 
     def prefetch(self, box: Box) -> None:
         """Ask for the pages of a box of a NIfTI file."""
-        if self._is_reversed and not is_trusted(self.path):
+        if self._is_reversed and not spend_trust(self.path):
             self._stored.prefetch(_turned(box))
 
     def bring_in(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from voxloom._errors import QueueError
 from voxloom.geometry import Index3
@@ -81,7 +81,7 @@ def explain_patch(
     memory = SlotMemory(1, shared=False)
     dispatcher = Dispatcher(
         lambda epoch: _only(plan, index, epoch),
-        InlineExecutor(spec, memory),
+        InlineExecutor(replace(spec, patches_per_subject=1), memory),
         memory,
         is_background=False,
         describe=describe,

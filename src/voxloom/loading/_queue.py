@@ -496,7 +496,7 @@ class Queue(ObservedQueue):
         revisits = revisits_for(self.subjects_dataset, self._run.epochs, self._run.visits)
         return WorkSpec(
             self.subjects_dataset, self.sampler, self.seed, self._patch_transform, revisits,
-            self.samples_per_volume,
+            int(self._run.epochs.counts.max()),
         )  # fmt: skip
 
     def _notice_ranks(self) -> None:

@@ -68,7 +68,7 @@ class WorkSpec:
     Attributes
     ----------
     patches_per_subject : int
-        How many patches an epoch cuts out of a subject, more or less.
+        How many patches an epoch cuts out of a subject, at most.
     """
 
     dataset: Any
@@ -313,10 +313,9 @@ class Workshop:
 
     def _bring_in(self, subject: Subject) -> None:
         """Read maps whole, if an epoch wants as much of them, and those of all subjects fit."""
-        images, sampler = subject.get_images(intensity_only=False), self._spec.sampler
-        wanted = self._spec.patches_per_subject * math.prod(sampler.patch_size)
-        largest = max((math.prod(image.spatial_shape) for image in images), default=0)
-        if isinstance(sampler, GridSampler) or wanted >= largest:
+        images = subject.get_images(intensity_only=False)
+        wanted = self._spec.patches_per_subject * math.prod(self._spec.sampler.patch_size)
+        if wanted >= max((math.prod(image.spatial_shape) for image in images), default=0):
             nbytes = sum(image.memory for image in images)
             if nbytes <= _MOST_BROUGHT_IN and nbytes * len(self._spec.dataset) <= self._room:
                 for image in images:
