@@ -28,6 +28,16 @@ def test_a_report_shows_subjects_places_and_patches(voxloom, phantoms, tmp_path)
     assert "phantom_002" in page
 
 
+def test_a_label_that_is_asked_for_and_on_no_centre_is_shown(voxloom, phantoms, tmp_path):
+    asked = "preview", phantoms, "--subjects", 1, "--patch-size", "8", "--shares", "1=1,99=1,98=0"
+    said = voxloom(*asked)
+    assert said.code == ExitCode.OK
+    assert "centres 100% on 1, 0% on 99\n" in said.out
+    assert "<td>99</td><td>0</td><td>0.0%</td>" in (tmp_path / "preview.html").read_text()
+    result = json.loads(voxloom(*asked, "--json").out)
+    assert result["centres"] == {"1": 300, "99": 0}
+
+
 def test_labels_are_listed_by_their_numbers() -> None:
     counts = Counter({"10": 1, "9": 2, "-1": 3, "0": 4})
     assert [label for label, _ in _preview._by_label(counts)] == ["-1", "0", "9", "10"]

@@ -107,7 +107,7 @@ def _look_at(
     subjects: Sequence[Subject], sampler: PatchSampler, count: int, mosaic: int, seed: int
 ) -> tuple[dict[str, int], list[Section]]:
     """Return how often each label was a centre, and the sections of subjects and patches."""
-    counts: Counter[str] = Counter()
+    counts = Counter(dict.fromkeys(_labels_asked(sampler), 0))
     labels = sampler.label_name if isinstance(sampler, LabelSampler) else None
     sections, patches = [], []
     with progress_bar(len(subjects), "drawing", unit="subject") as bar:
@@ -124,6 +124,14 @@ def _look_at(
         *sections,
         _patch_section(patches[:mosaic], labels, counts),
     ]
+
+
+def _labels_asked(sampler: PatchSampler) -> Iterator[str]:
+    """Yield the labels that have a share: one on which no centre falls is shown with none."""
+    shares = sampler.label_probabilities if isinstance(sampler, LabelSampler) else None
+    for label, share in (shares or {}).items():
+        if share:
+            yield f"{label:g}"
 
 
 def _by_label(counts: Counter[str]) -> list[tuple[str, int]]:
