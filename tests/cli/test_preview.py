@@ -4,7 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from voxloom import LabelMap, LabelSampler, ScalarImage
+from voxloom import LabelMap, LabelSampler, ScalarImage, Subject
 from voxloom.cli import ExitCode, _preview
 from voxloom.cli._preview import draw_locations, spread_over
 from voxloom.cli._sources import choose_dataset
@@ -36,6 +36,16 @@ def test_a_label_that_is_asked_for_and_on_no_centre_is_shown(voxloom, phantoms, 
     assert "<td>99</td><td>0</td><td>0.0%</td>" in (tmp_path / "preview.html").read_text()
     result = json.loads(voxloom(*asked, "--json").out)
     assert result["centres"] == {"1": 300, "99": 0}
+
+
+def test_channels_that_are_asked_for_are_counted_as_the_labels_that_are_shown():
+    channels = np.zeros((3, 12, 12, 12), np.uint8)
+    channels[0], channels[1, 6:] = 1, 1
+    seg = LabelMap(tensor=channels)
+    subject = Subject(t1=ScalarImage(tensor=np.ones((1, 12, 12, 12))), seg=seg)
+    sampler = LabelSampler(4, "seg", {1: 1, 2: 1})
+    counts, _ = _preview._look_at([subject], sampler, 20, 1, 0)
+    assert counts == {"2": 20, "3": 0}
 
 
 def test_labels_are_listed_by_their_numbers() -> None:

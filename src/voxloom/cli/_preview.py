@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,14 +107,16 @@ def _look_at(
     subjects: Sequence[Subject], sampler: PatchSampler, count: int, mosaic: int, seed: int
 ) -> tuple[dict[str, int], list[Section]]:
     """Return how often each label was a centre, and the sections of subjects and patches."""
-    counts = Counter(dict.fromkeys(_labels_asked(sampler), 0))
-    labels = sampler.label_name if isinstance(sampler, LabelSampler) else None
+    counts: Counter[str] = Counter()
+    labels, shares = None, None
+    if isinstance(sampler, LabelSampler):
+        labels, shares = sampler.label_name, sampler.label_probabilities
     sections, patches = [], []
     with progress_bar(len(subjects), "drawing", unit="subject") as bar:
         for number, stored in enumerate(subjects):
             subject = stored.load()
             locations = draw_locations(subject, sampler, count, seed)
-            counts.update(_labels_at(subject, labels, locations))
+            counts.update(_count_labels(subject, labels, shares or {}, locations))
             sections.append(_subject_section(number, subject, labels, locations))
             each = -(-mosaic // len(subjects))
             patches += list(sampler(_only_images(subject), each, rng=seed))
@@ -124,14 +126,6 @@ def _look_at(
         *sections,
         _patch_section(patches[:mosaic], labels, counts),
     ]
-
-
-def _labels_asked(sampler: PatchSampler) -> Iterator[str]:
-    """Yield the labels that have a share: one on which no centre falls is shown with none."""
-    shares = sampler.label_probabilities if isinstance(sampler, LabelSampler) else None
-    for label, share in (shares or {}).items():
-        if share:
-            yield f"{label:g}"
 
 
 def _by_label(counts: Counter[str]) -> list[tuple[str, int]]:
@@ -144,17 +138,23 @@ def _only_images(subject: Subject) -> Subject:
     return Subject(**images)
 
 
-def _labels_at(subject: Subject, name: str | None, locations: np.ndarray) -> Iterator[str]:
+def _count_labels(
+    subject: Subject, name: str | None, shares: Mapping[int, float], locations: np.ndarray
+) -> Counter[str]:
+    """Return on how many centres each label is; those that have a share may be on none."""
     from voxloom.view._panel import as_labels
     from voxloom.view._subject import find_labels
 
     image = find_labels(subject, name)
     if image is None:
-        return
+        return Counter()
+    first = int(image.num_channels > 1)  # channels have shares from 0 on, and are labels from 1 on
+    asked = [f"{key + first:g}" for key, share in shares.items() if share]
     middle = (locations[:, :3] + locations[:, 3:]) // 2
     inside = np.clip(middle, 0, np.array(subject.spatial_shape) - 1)  # of patches that overhang
-    for value in as_labels(image.read())[tuple(inside.T)]:
-        yield f"{value:g}"
+    counts = Counter(dict.fromkeys(asked, 0))
+    counts.update(f"{value:g}" for value in as_labels(image.read())[tuple(inside.T)])
+    return counts
 
 
 def _subject_section(
